@@ -1,0 +1,62 @@
+# davbus: see README.md. `make demo` and `make check` do all set-up themselves.
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md | head -n 1)
+GO ?= go
+GOFLAGS_BUILD = -trimpath -ldflags "-s -w -X davbus.org/davbus/service.Version=$(VERSION)"
+
+bindir = $(PREFIX)/bin
+datadir = $(PREFIX)/share
+mandir = $(datadir)/man
+unitdir = $(PREFIX)/lib/systemd/user
+
+.PHONY: build demo check check-all install uninstall bench soak mutants fuzz man clean
+
+build:
+	$(GO) build $(GOFLAGS_BUILD) -o bin/ ./service/davbusd ./service/davbus
+
+demo:
+	@sh service/lab/setup.sh demo
+	@$(MAKE) -s build
+	@$(GO) run ./service/demo
+
+check:
+	@sh service/lab/check.sh setup build format vet lint datafiles plain race
+
+check-all:
+	@sh service/lab/check.sh setup_all build further
+
+MAN = davbus.1 davbusd.8 davbus-config.5
+
+install: build
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/dbus-1/services $(DESTDIR)$(datadir)/dbus-1/interfaces \
+		$(DESTDIR)$(unitdir) $(DESTDIR)$(datadir)/doc/davbus/examples
+	install -m 755 bin/davbusd bin/davbus $(DESTDIR)$(bindir)
+	install -m 644 data/dbus-1/interfaces/*.xml $(DESTDIR)$(datadir)/dbus-1/interfaces
+	sed 's|@bindir@|$(bindir)|' data/dbus-1/services/org.davbus.Sync1.service.in \
+		>$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service
+	sed 's|@bindir@|$(bindir)|' data/systemd/user/davbus.service.in >$(DESTDIR)$(unitdir)/davbus.service
+	cp -R data/config/. $(DESTDIR)$(datadir)/doc/davbus/examples
+	for page in $(MAN); do \
+		install -d $(DESTDIR)$(mandir)/man$${page##*.} && \
+		scdoc <data/man/$$page.scd >$(DESTDIR)$(mandir)/man$${page##*.}/$$page || exit 1; \
+	done
+
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/davbusd $(DESTDIR)$(bindir)/davbus \
+		$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service $(DESTDIR)$(unitdir)/davbus.service \
+		$(DESTDIR)$(datadir)/dbus-1/interfaces/org.davbus.*.xml
+	for page in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
+	rm -rf $(DESTDIR)$(datadir)/doc/davbus
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+mutants:
+	$(GO) run ./service/mutants
+
+fuzz:
+	@sh service/lab/fuzz.sh
+
+clean:
+	rm -rf bin

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Runs the parts of a check one after the other and tells how long each took.
+#
+#   check.sh PART...      see `parts` below; stops at the first that fails
+set -eu
+cd "$(dirname "$0")/../.."
+staticcheck_version=v0.8.2
+
+setup() { sh service/lab/setup.sh check; }
+setup_all() { sh service/lab/setup.sh check-all; }
+build() { make -s build; }
+format() {
+	bad=$(gofmt -l data dbusapi engine service transports)
+	[ -z "$bad" ] || { echo "gofmt would change:"; echo "$bad"; return 1; }
+}
+vet() {
+	go vet ./...
+	go vet -tags real ./...
+	GOOS=freebsd go vet ./...
+}
+lint() {
+	tools=$(go env GOCACHE)/davbus-tools
+	[ -x "$tools/staticcheck-$staticcheck_version" ] || {
+		GOBIN=$tools go install honnef.co/go/tools/cmd/staticcheck@$staticcheck_version
+		mv "$tools/staticcheck" "$tools/staticcheck-$staticcheck_version"
+	}
+	"$tools/staticcheck-$staticcheck_version" -tags real ./...
+}
+datafiles() {
+	for f in data/dbus-1/interfaces/*.xml; do xmllint --noout --nonet "$f"; done
+	for f in data/man/*.scd; do scdoc <"$f" >/dev/null || { echo "$f: scdoc refuses it"; return 1; }; done
+}
+# With Go alone: what a newcomer types first. Also the long simulations, which the race detector would slow too much.
+plain() { go test ./...; }
+# Everything under the race detector, with the real programs.
+race() { go test -race -tags real -timeout 9m ./...; }
+# Further real parts.
+further() { go test -race -tags "real further" -run 'Further' -timeout 9m ./...; }
+
+for part; do
+	start=$(date +%s)
+	echo "== $part"
+	if $part; then state=ok; else state=FAILED; fi
+	spent=$(($(date +%s) - start))
+	printf '== %s: %s, %d.%02d minutes\n' "$part" $state $((spent / 60)) $((spent % 60 * 100 / 60))
+	[ $state = ok ]
+done
