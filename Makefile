@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md | head -n 1)
 GO ?= go
-GOFLAGS_BUILD = -trimpath -ldflags "-s -w -X davbus.org/davbus/service.Version=$(VERSION)"
+GOFLAGS_BUILD = -trimpath -ldflags "-s -w -X davbus.org/davbus/data.Version=$(VERSION)"
 
 bindir = $(PREFIX)/bin
 datadir = $(PREFIX)/share

@@ -1,0 +1,132 @@
+// Command davbus works davbus from a terminal or a script. All that it does, it
+// does by calls on the session bus: see davbus(1).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"davbus.org/davbus/data"
+	"davbus.org/davbus/dbusapi/client"
+)
+
+// Exit codes: see davbus(1).
+const (
+	exitSuccess = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitPartial = 3
+	exitPerson  = 4
+)
+
+type commands struct {
+	JSON    bool             `help:"Print JSON: one document, or one object a line where lines come as things happen."`
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Account   accountCmd   `cmd:"" help:"Servers and folders: where collections come from."`
+	Group     groupCmd     `cmd:"" help:"What is kept in step with what."`
+	Sync      syncCmd      `cmd:"" help:"Bring a group, an account, a collection or everything into step now."`
+	Status    statusCmd    `cmd:"" help:"How everything stands."`
+	Watch     watchCmd     `cmd:"" help:"Tell what happens, as it happens."`
+	Conflicts conflictsCmd `cmd:"" help:"Items that were changed in different ways, left as they are."`
+	Problems  problemsCmd  `cmd:"" help:"Items that could not be synced, and why."`
+	Held      heldCmd      `cmd:"" help:"Deletions that wait for you because they are suspiciously many."`
+	Log       logCmd       `cmd:"" help:"What finished jobs did."`
+	Reload    reloadCmd    `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
+}
+
+const description = `davbus keeps calendars, tasks and contacts in step: CalDAV and CardDAV servers and
+folders of .ics and .vcf files, any with any. The daemon davbusd does the work; this
+command tells it what to do.
+
+A first session:
+
+  davbus account add work dav url=https://dav.example.org/ username=me
+  davbus account add local vdir path=~/pim
+  davbus group add home work local --create-missing local
+  davbus sync home
+
+An id after a command is a group, an account, or ACCOUNT/COLLECTION.`
+
+// A runtime is what every command works with.
+type runtime struct {
+	ctx    context.Context
+	client *client.Client
+	out    io.Writer
+	json   bool
+	code   int // how the process will exit if the command returns no error
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("davbus"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(stdout, stderr), kong.Exit(func(n int) { exited = n }),
+		kong.Vars{"version": "davbus " + data.Version},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "davbus:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "davbus: %v\nTry: davbus --help\n", err)
+		return exitUsage
+	}
+	// Commands get a context that ^C does not end at once: what they started is
+	// theirs to end in good order.
+	bus, err := client.Dial(context.WithoutCancel(ctx))
+	if err != nil {
+		fmt.Fprintln(stderr, "davbus:", err)
+		return exitFailed
+	}
+	defer bus.Close()
+	r := &runtime{ctx: ctx, client: bus, out: stdout, json: c.JSON}
+	if err := k.Run(r); err != nil {
+		if !errors.Is(err, context.Canceled) {
+			fmt.Fprintln(stderr, "davbus:", err)
+		}
+		return codeOf(err)
+	}
+	return r.code
+}
+
+// codeOf gives the exit code for an error of a command.
+func codeOf(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok || client.HasName(err, "org.freedesktop.DBus.Error.InvalidArgs") {
+		return exitUsage
+	}
+	for _, name := range []string{"AuthRequired", "AuthFailed", "SecretLocked", "NeedsConfirmation", "CertUntrusted"} {
+		if client.HasName(err, name) {
+			return exitPerson
+		}
+	}
+	return exitFailed
+}
+
+// A usageError is a fault in the command line that the parser cannot see.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
