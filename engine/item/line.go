@@ -1,0 +1,98 @@
+package item
+
+import "bytes"
+
+// lines walks over the content lines of a text. The raw parts that it yields,
+// put together, are the text again: empty lines go with the line before them.
+type lines struct {
+	raw  []byte // the line as it stands: folds, line end and all
+	text []byte // unfolded, without the line end; valid until the next advance
+	num  int    // its number, from 1
+
+	rest []byte
+	next int    // number of the first physical line of rest
+	join []byte // where folded lines are put together, used again for each
+}
+
+func scan(text []byte) *lines { return &lines{rest: text, next: 1} }
+
+// advance moves to the next line that is not empty.
+func (s *lines) advance() bool {
+	start := s.rest
+	for len(s.rest) > 0 {
+		s.num = s.next
+		first := s.physical()
+		if s.num == 1 {
+			first = bytes.TrimPrefix(first, []byte("\xef\xbb\xbf"))
+		}
+		s.text = s.unfold(first)
+		if len(s.text) > 0 {
+			s.skipEmpty()
+			s.raw = start[:len(start)-len(s.rest)]
+			return true
+		}
+	}
+	return false
+}
+
+// physical cuts the first physical line off the rest, without its line end.
+func (s *lines) physical() []byte {
+	s.next++
+	end := bytes.IndexByte(s.rest, '\n')
+	if end < 0 {
+		line := s.rest
+		s.rest = nil
+		return line
+	}
+	line := s.rest[:end]
+	s.rest = s.rest[end+1:]
+	return bytes.TrimSuffix(line, []byte("\r"))
+}
+
+// unfold puts the physical lines that continue first behind it.
+func (s *lines) unfold(first []byte) []byte {
+	soft := softBreak(first)
+	if !soft && !s.folded() {
+		return first
+	}
+	s.join = append(s.join[:0], first...)
+	for len(s.rest) > 0 {
+		switch {
+		case s.folded():
+			s.join = append(s.join, s.physical()[1:]...)
+		case soft && bytes.HasSuffix(s.join, []byte("=")):
+			s.join = append(s.join[:len(s.join)-1], s.physical()...)
+		default:
+			return s.join
+		}
+	}
+	return s.join
+}
+
+func (s *lines) folded() bool {
+	return len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\t')
+}
+
+// softBreak tells whether a line of vCard 2.1 goes on behind its last "=".
+func softBreak(line []byte) bool {
+	if !bytes.HasSuffix(line, []byte("=")) {
+		return false
+	}
+	head, _, _ := bytes.Cut(line, []byte(":"))
+	return bytes.Contains(bytes.ToUpper(head), []byte("QUOTED-PRINTABLE"))
+}
+
+// skipEmpty takes the empty lines behind a line along with it.
+func (s *lines) skipEmpty() {
+	for {
+		switch {
+		case bytes.HasPrefix(s.rest, []byte("\n")):
+			s.rest = s.rest[1:]
+		case bytes.HasPrefix(s.rest, []byte("\r\n")):
+			s.rest = s.rest[2:]
+		default:
+			return
+		}
+		s.next++
+	}
+}
