@@ -3,9 +3,11 @@ package item
 import "bytes"
 
 // lines walks over the content lines of a text. The raw parts that it yields,
-// put together, are the text again: empty lines go with the line before them.
+// put together, are the text again: empty lines go with the line before them,
+// and at the start of a text with the line behind them.
 type lines struct {
-	raw  []byte // the line as it stands: folds, line end and all
+	raw  []byte // everything that belongs to the line
+	body span   // the line in raw: folds and line end, no empty lines
 	text []byte // unfolded, without the line end; valid until the next advance
 	num  int    // its number, from 1
 
@@ -14,12 +16,14 @@ type lines struct {
 	join []byte // where folded lines are put together, used again for each
 }
 
-func scan(text []byte) *lines { return &lines{rest: text, next: 1} }
+// A span is a part of a buffer.
+type span struct{ start, end int }
 
 // advance moves to the next line that is not empty.
 func (s *lines) advance() bool {
-	start := s.rest
-	for len(s.rest) > 0 {
+	for start := s.rest; len(s.rest) > 0; {
+		lead := len(start) - len(s.rest)
+		s.next++
 		s.num = s.next
 		first := s.physical()
 		if s.num == 1 {
@@ -27,6 +31,7 @@ func (s *lines) advance() bool {
 		}
 		s.text = s.unfold(first)
 		if len(s.text) > 0 {
+			s.body = span{lead, len(start) - len(s.rest)}
 			s.skipEmpty()
 			s.raw = start[:len(start)-len(s.rest)]
 			return true
@@ -37,15 +42,12 @@ func (s *lines) advance() bool {
 
 // physical cuts the first physical line off the rest, without its line end.
 func (s *lines) physical() []byte {
-	s.next++
-	end := bytes.IndexByte(s.rest, '\n')
-	if end < 0 {
-		line := s.rest
+	line := s.rest
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line, s.rest = line[:end], line[end+1:]
+	} else {
 		s.rest = nil
-		return line
 	}
-	line := s.rest[:end]
-	s.rest = s.rest[end+1:]
 	return bytes.TrimSuffix(line, []byte("\r"))
 }
 
@@ -65,6 +67,7 @@ func (s *lines) unfold(first []byte) []byte {
 		default:
 			return s.join
 		}
+		s.next++
 	}
 	return s.join
 }

@@ -27,7 +27,7 @@ type Param struct {
 func parse(line []byte, params []Param) (Property, bool) {
 	end := bytes.IndexAny(line, ":;")
 	if end <= 0 {
-		return Property{}, false
+		return Property{Params: params[:0]}, false
 	}
 	p := Property{Name: line[:end], Params: params[:0]}
 	at := end
@@ -91,7 +91,7 @@ func unquote(s []byte) []byte {
 func opaque(line []byte, name int, params []Param) (Property, bool) {
 	colon := bytes.IndexByte(line[name:], ':')
 	if colon < 0 {
-		return Property{}, false
+		return Property{Params: params[:0]}, false
 	}
 	colon += name
 	return Property{

@@ -2,6 +2,7 @@ package item
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -64,28 +65,34 @@ func (d *digest) same(e *digest) bool {
 }
 
 func (d *digest) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(d.zones, id, func(z zone, id string) int { return compareStrings(z.id, id) })
+	return slices.BinarySearchFunc(d.zones, id, func(z zone, id string) int { return cmp.Compare(z.id, id) })
 }
 
-func compareStrings(a, b string) int { return bytes.Compare([]byte(a), []byte(b)) }
-
 func digestOf(text []byte) digest {
-	d := digester{lines: scan(text)}
-	for d.lines.advance() {
-		if !d.take(d.lines.text) {
+	d := digester{reader: read(text)}
+	for {
+		switch d.step() {
+		case begin:
+			d.comps = append(d.comps, component{arena: len(d.arena), props: len(d.props), sums: len(d.sums)})
+		case property:
+			d.add()
+		case end:
+			d.close()
+		case garbage:
 			return digest{body: sumOfLines(text)}
+		case stop:
+			if d.reason != "" {
+				return digest{body: sumOfLines(text)}
+			}
+			return d.finish()
 		}
 	}
-	if len(d.open) > 0 || len(d.sums) == 0 {
-		return digest{body: sumOfLines(text)}
-	}
-	return d.finish()
 }
 
 // sumOfLines is for a text that is not well formed. Only its line ends, which
 // change on the way through XML, and empty lines do not count.
 func sumOfLines(text []byte) engine.Sum {
-	buf := make([]byte, 1, len(text)+2)
+	buf := append(make([]byte, 0, len(text)+2), 'l')
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
 			buf = append(append(buf, line...), '\n')
@@ -95,99 +102,58 @@ func sumOfLines(text []byte) engine.Sum {
 }
 
 // A digester digests components from the inside out. What belongs to open
-// components lies in stacks, the innermost on top, so depth costs only memory.
+// components lies in stacks, the innermost on top.
 type digester struct {
-	lines  *lines
-	open   []component
-	props  []span       // properties of open components
-	arena  []byte       // where props lie, and the names of open components
-	sums   []engine.Sum // of closed components within open ones
-	zones  []zone
-	card   bool
-	params []Param
-	buf    []byte
+	reader
+	comps []component
+	props []span // properties of open components, in arena
+	arena []byte
+	sums  []engine.Sum // of closed components within open ones
+	zones []zone
+	buf   []byte
 }
 
+// A component is an open one: where its part of each stack begins.
 type component struct {
-	arena, props, sums int // where its part of the stacks begins
-	name               span
-	zone               bool
+	arena, props, sums int
 	tzid               string
 }
 
-type span struct{ start, end int }
-
-// take digests one line and tells whether it made sense.
-func (d *digester) take(line []byte) bool {
-	p, ok := parse(line, d.params)
-	if !ok {
-		return false
+func (d *digester) add() {
+	if volatile(&d.Property, d.inCard()) {
+		return
 	}
-	d.params = p.Params
-	switch {
-	case foldEqual(p.Name, "BEGIN"):
-		d.begin(bytes.TrimSpace(p.Value))
-		return true
-	case len(d.open) == 0:
-		return false
-	case foldEqual(p.Name, "END"):
-		return d.end(bytes.TrimSpace(p.Value))
+	if d.inZone() && d.is("TZID") {
+		d.comps[len(d.comps)-1].tzid = string(bytes.TrimSpace(d.Value))
 	}
-	d.property(&p)
-	return true
-}
-
-func (d *digester) begin(name []byte) {
-	c := component{arena: len(d.arena), props: len(d.props), sums: len(d.sums)}
-	d.arena = appendUpper(d.arena, name)
-	c.name = span{c.arena, len(d.arena)}
-	if len(d.open) == 0 {
-		d.card = string(d.at(c.name)) == "VCARD"
-	}
-	c.zone = len(d.open) == 1 && string(d.at(c.name)) == "VTIMEZONE"
-	d.open = append(d.open, c)
+	start := len(d.arena)
+	d.arena = appendCanonical(d.arena, &d.Property)
+	d.props = append(d.props, span{start, len(d.arena)})
 }
 
 func (d *digester) at(s span) []byte { return d.arena[s.start:s.end] }
 
-func (d *digester) property(p *Property) {
-	if volatile(p, d.card) {
-		return
-	}
-	if c := &d.open[len(d.open)-1]; c.zone && p.is("TZID") {
-		c.tzid = string(bytes.TrimSpace(p.Value))
-	}
-	start := len(d.arena)
-	d.arena = appendCanonical(d.arena, p)
-	d.props = append(d.props, span{start, len(d.arena)})
-}
-
-// end closes the innermost component, which must have that name.
-func (d *digester) end(name []byte) bool {
-	c := d.open[len(d.open)-1]
-	if !foldEqual(name, string(d.at(c.name))) {
-		return false
-	}
-	d.open = d.open[:len(d.open)-1]
+func (d *digester) close() {
+	c := d.comps[len(d.comps)-1]
 	sum := d.sumOf(c)
+	d.comps = d.comps[:len(d.comps)-1]
 	d.arena, d.props, d.sums = d.arena[:c.arena], d.props[:c.props], d.sums[:c.sums]
-	if c.zone {
+	if d.inZone() {
 		d.zones = append(d.zones, zone{c.tzid, sum})
 	} else {
 		d.sums = append(d.sums, sum)
 	}
-	return true
 }
 
 func (d *digester) sumOf(c component) engine.Sum {
-	props, sums := d.props[c.props:], d.sums[c.sums:]
+	props := d.props[c.props:]
 	slices.SortFunc(props, func(a, b span) int { return bytes.Compare(d.at(a), d.at(b)) })
-	buf := appendBytes(append(d.buf[:0], 'c'), d.at(c.name))
+	buf := appendBytes(append(d.buf[:0], 'c'), d.name())
 	buf = binary.AppendUvarint(buf, uint64(len(props)))
 	for _, p := range props {
 		buf = appendBytes(buf, d.at(p))
 	}
-	d.buf = appendSums(buf, sums)
+	d.buf = appendSums(buf, d.sums[c.sums:])
 	return sha256.Sum256(d.buf)
 }
 
@@ -196,19 +162,15 @@ func (d *digester) sumOf(c component) engine.Sum {
 func (d *digester) finish() digest {
 	body := sha256.Sum256(appendSums([]byte{'t'}, d.sums))
 	slices.SortFunc(d.zones, func(a, b zone) int {
-		if c := compareStrings(a.id, b.id); c != 0 {
-			return c
-		}
-		return bytes.Compare(a.sum[:], b.sum[:])
+		return cmp.Or(cmp.Compare(a.id, b.id), bytes.Compare(a.sum[:], b.sum[:]))
 	})
 	zones := d.zones[:0]
 	for _, z := range d.zones {
-		last := len(zones) - 1
-		if last >= 0 && zones[last].id == z.id {
-			zones[last].sum = sha256.Sum256(appendSums([]byte{'z'}, []engine.Sum{zones[last].sum, z.sum}))
-			continue
+		if last := len(zones) - 1; last >= 0 && zones[last].id == z.id {
+			zones[last].sum = sha256.Sum256(append(append([]byte{'z'}, zones[last].sum[:]...), z.sum[:]...))
+		} else {
+			zones = append(zones, z)
 		}
-		zones = append(zones, z)
 	}
 	return digest{body, zones}
 }
@@ -223,41 +185,4 @@ func appendSums(buf []byte, sums []engine.Sum) []byte {
 
 func appendBytes(buf, s []byte) []byte {
 	return append(binary.AppendUvarint(buf, uint64(len(s))), s...)
-}
-
-// volatile tells whether programs renew or add a property without anything
-// having changed.
-func volatile(p *Property, card bool) bool {
-	switch {
-	case p.is("PRODID"), p.is("METHOD"), p.is("X-WR-CALNAME"), p.is("X-RADICALE-NAME"):
-		return true
-	case card:
-		return p.is("REV")
-	}
-	return p.is("DTSTAMP") || p.is("LAST-MODIFIED") || p.is("CREATED")
-}
-
-// appendCanonical writes a property so that two that say the same are the same
-// bytes, and no others.
-func appendCanonical(dst []byte, p *Property) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(p.Name)))
-	dst = appendUpper(dst, p.Name)
-	dst = binary.AppendUvarint(dst, uint64(len(p.Params)))
-	sortParams(p.Params)
-	for _, q := range p.Params {
-		dst = binary.AppendUvarint(dst, uint64(len(q.Name)))
-		dst = appendUpper(dst, q.Name)
-		if q.Bare {
-			dst = append(dst, 'b')
-		} else {
-			dst = append(dst, '=')
-		}
-		dst = appendBytes(dst, q.Value)
-	}
-	if p.is("RRULE") || p.is("EXRULE") {
-		parts := bytes.Split(p.Value, []byte(";"))
-		slices.SortFunc(parts, bytes.Compare)
-		return append(dst, bytes.Join(parts, []byte(";"))...)
-	}
-	return append(dst, p.Value...)
 }
