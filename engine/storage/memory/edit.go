@@ -88,3 +88,11 @@ func (s *Storage) told() {
 		s.OnChange()
 	}
 }
+
+// Copy makes an empty storage with the same switches.
+func (s *Storage) Copy() *Storage {
+	return &Storage{
+		Before: s.Before, After: s.After, Churn: s.Churn, NoEtags: s.NoEtags, NoTokens: s.NoTokens, Inline: s.Inline,
+		ReadOnly: s.ReadOnly, Rewrite: s.Rewrite, Refuse: s.Refuse, Sum: s.Sum, Unkept: s.Unkept, OnChange: s.OnChange,
+	}
+}
