@@ -1,0 +1,55 @@
+package private
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"davbus.org/davbus/transports/peer"
+)
+
+// wantCredentials must be called before the peer writes: bytes written earlier
+// carry no credentials. Accepted sockets inherit it from the listening one.
+func wantCredentials(fd int) error {
+	return os.NewSyscallError("setsockopt SO_PASSCRED", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1))
+}
+
+// readByte reads one byte and who sent it. It never reads further: a second byte
+// may carry a descriptor, or belong to the stream. Descriptors that come with
+// the first one are closed.
+func readByte(c *net.UnixConn) (byte, *peer.Cred, error) {
+	var buf [1]byte
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*253))
+	n, oobn, _, _, err := c.ReadMsgUnix(buf[:], oob)
+	if err != nil {
+		return 0, nil, err
+	}
+	messages, err := syscall.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return 0, nil, err
+	}
+	var cred *peer.Cred
+	strays := false
+	for _, m := range messages {
+		if u, err := syscall.ParseUnixCredentials(&m); err == nil {
+			cred = &peer.Cred{PID: int(u.Pid), UID: u.Uid, GID: u.Gid}
+		}
+		if fds, err := syscall.ParseUnixRights(&m); err == nil {
+			for _, fd := range fds {
+				syscall.Close(fd)
+			}
+			strays = len(fds) > 0
+		}
+	}
+	if strays {
+		return 0, nil, errors.New("a descriptor came where none is expected")
+	}
+	if n == 0 {
+		return 0, nil, io.EOF
+	}
+	return buf[0], cred, nil
+}
