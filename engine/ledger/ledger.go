@@ -1,14 +1,31 @@
 // Package ledger keeps what the members of a set agreed on, and everything else
 // that must survive the process: intents, history, conflicts, problems, job
 // numbers and reports.
+//
+// It is one SQLite file. What is written is durable when the call returns;
+// writers that arrive together share one commit. Texts are kept once for each
+// sequence of bytes, and read only when somebody asks for one.
 package ledger
 
 import (
+	"context"
+	"database/sql"
+	"sync"
+	"time"
+
 	"davbus.org/davbus/engine"
 )
 
 // A Ledger is one SQLite file. It is safe for concurrent use.
-type Ledger struct{}
+type Ledger struct {
+	read  *sql.DB
+	write *writer
+
+	mu   sync.Mutex
+	sets map[SetKey]*Set
+
+	now func() time.Time
+}
 
 // Opened tells how a ledger was found.
 type Opened struct {
@@ -24,80 +41,133 @@ type SetKey struct {
 }
 
 // Set is the part of the ledger that belongs to one set.
-type Set struct{}
+type Set struct {
+	ledger *Ledger
+	key    SetKey
+}
+
+// Key names the set.
+func (s *Set) Key() SetKey { return s.key }
 
 // Open opens the ledger in a file. A newer schema is an error of kind
 // StorageError that says so; a damaged file is set aside.
-func Open(path string) (*Ledger, Opened, error) { panic("placeholder") }
+func Open(path string) (*Ledger, Opened, error) { return open(path, time.Now) }
 
 // Close waits for what is being written.
-func (l *Ledger) Close() error { panic("placeholder") }
+func (l *Ledger) Close() error {
+	err := l.write.close()
+	if e := l.read.Close(); err == nil {
+		err = e
+	}
+	return fail("close", err)
+}
 
 // Set gives the part of one set. Two handles of one set must not run at once.
-func (l *Ledger) Set(key SetKey) *Set { panic("placeholder") }
-
-// NextJob gives a job number that was never used.
-func (l *Ledger) NextJob() (engine.JobID, error) { panic("placeholder") }
-
-// FinishJob keeps the report of a job.
-func (l *Ledger) FinishJob(r engine.Report) error { panic("placeholder") }
-
-// History gives reports, newest first. match may be nil.
-func (l *Ledger) History(match func(engine.Report) bool, offset, limit int) ([]engine.Report, error) {
-	panic("placeholder")
+func (l *Ledger) Set(key SetKey) *Set {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sets[key]
+	if s == nil {
+		s = &Set{ledger: l, key: key}
+		l.sets[key] = s
+	}
+	return s
 }
 
-// CollectionIDs are the ids once given to collections of an account, by identity.
-func (l *Ledger) CollectionIDs(a engine.AccountID) (map[string]KnownCollection, error) {
-	panic("placeholder")
+// Do carries out changes, all of them or none. They are durable when it returns.
+func (s *Set) Do(change func(*Change) error) error {
+	return fail("write", s.ledger.do(func(t *tx) error {
+		id, err := t.setID(s.key)
+		if err != nil {
+			return err
+		}
+		return change(&Change{tx: t, set: id, key: s.key})
+	}))
 }
 
-// A KnownCollection is what is remembered of a collection, found or not.
-type KnownCollection struct {
-	ID         string
-	Collection engine.Collection // as last seen
-	Gone       bool              // it was not there at the last look
+// A Change is what a Set.Do is doing. Its methods are in change.go.
+type Change struct {
+	*tx
+	set int64
+	key SetKey
 }
 
-// KeepCollection remembers a collection; ForgetCollection lets it go.
-func (l *Ledger) KeepCollection(a engine.AccountID, identity string, k KnownCollection) error {
-	panic("placeholder")
-}
-func (l *Ledger) ForgetCollection(a engine.AccountID, identity string) error { panic("placeholder") }
-
-// Note and Noted keep small facts of the keeper by name, as JSON.
-func (l *Ledger) Note(name string, value any) error         { panic("placeholder") }
-func (l *Ledger) Noted(name string, into any) (bool, error) { panic("placeholder") }
-func (l *Ledger) ForgetNotes(prefix string) error           { panic("placeholder") }
-
-// Conflicts, Problems and Held page through what is open, oldest first.
-// match may be nil.
-func (l *Ledger) Conflicts(match func(engine.ConflictState) bool, offset, limit int) ([]engine.ConflictState, error) {
-	panic("placeholder")
-}
-func (l *Ledger) Problems(match func(engine.Problem) bool, offset, limit int) ([]engine.Problem, error) {
-	panic("placeholder")
+// tx is one transaction, for as long as it runs.
+type tx struct {
+	w   *writer
+	now time.Time
 }
 
-// Counts tells how much is open in one group.
-func (l *Ledger) Counts(g engine.GroupID) (conflicts, problems, held int, err error) {
-	panic("placeholder")
+func (t *tx) exec(query string, args ...any) error {
+	_, err := t.insert(query, args...)
+	return err
 }
 
-// ConflictTexts gives the texts of an open conflict.
-func (l *Ledger) ConflictTexts(id string) (engine.ConflictTexts, error) { panic("placeholder") }
-
-// Versions lists history, newest first. item is a name or UID, or "" for all.
-func (l *Ledger) Versions(m engine.MemberID, item string, offset, limit int) ([]engine.Version, error) {
-	panic("placeholder")
+// insert gives the id of the new row.
+func (t *tx) insert(query string, args ...any) (int64, error) {
+	stmt, err := t.w.statement(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := stmt.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
 }
 
-// VersionText gives the text of one version.
-func (l *Ledger) VersionText(id uint64) ([]byte, error) { panic("placeholder") }
+// one reads one row; false if there is none.
+func (t *tx) one(into []any, query string, args ...any) (bool, error) {
+	stmt, err := t.w.statement(query)
+	if err != nil {
+		return false, err
+	}
+	err = stmt.QueryRowContext(context.Background(), args...).Scan(into...)
+	if err == sql.ErrNoRows {
+		return false, nil
+	}
+	return err == nil, err
+}
 
-// ResetGroup forgets what was in step: the next sync compares everything.
-// DropGroup and DropAccount forget a group or an account wholly. None of them
-// forgets history.
-func (l *Ledger) ResetGroup(g engine.GroupID) error    { panic("placeholder") }
-func (l *Ledger) DropGroup(g engine.GroupID) error     { panic("placeholder") }
-func (l *Ledger) DropAccount(a engine.AccountID) error { panic("placeholder") }
+func (t *tx) setID(k SetKey) (int64, error) {
+	var id int64
+	found, err := t.one([]any{&id}, `SELECT id FROM sets WHERE grp = ? AND name = ? AND kind = ?`, bytesOf(k.Group), bytesOf(k.ID), k.Kind)
+	if err != nil || found {
+		return id, err
+	}
+	return t.insert(`INSERT INTO sets (grp, name, kind) VALUES (?, ?, ?)`, bytesOf(k.Group), bytesOf(k.ID), k.Kind)
+}
+
+// do runs one transaction, which may share its commit with others.
+func (l *Ledger) do(change func(*tx) error) error {
+	return l.write.do(func(w *writer) error { return change(&tx{w, l.now()}) })
+}
+
+// fail gives an error of SQLite the kind that callers act on.
+func fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(*engine.Error); ok {
+		return err
+	}
+	return engine.Fail(engine.StorageError, op+" the ledger", "", "%w", err)
+}
+
+// bytesOf is how names are stored: they may be any bytes, and SQLite's own text
+// may not.
+func bytesOf[S ~string](s S) []byte { return append([]byte{}, s...) }
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func timeOf(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
+}

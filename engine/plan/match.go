@@ -1,0 +1,203 @@
+package plan
+
+import (
+	"encoding/hex"
+	"slices"
+	"strconv"
+
+	"davbus.org/davbus/engine"
+)
+
+// An Item is one item as a survey found it at one member.
+type Item struct {
+	engine.Head
+	Raw    engine.Sum // of its text; zero if that could not be read
+	UID    engine.UID // that the text bears
+	Unread bool       // it is there, but its text is not known, or not for this set
+}
+
+// A Survey is what a member was found to have. Complete says that what it does
+// not name is not there.
+type Survey struct {
+	Complete bool
+	Items    []Item
+}
+
+// A Clash is several items of one member that claim to be one.
+type Clash struct {
+	Member int
+	Key    Key
+	Refs   []engine.Ref
+}
+
+// Match fills in what every member was seen to have of each row, and adds rows
+// for what is new. A ref that has a mark keeps its row, even when its text gains
+// or loses its UID; with another UID it is another item. Of a row that several
+// items of one member claim nothing is known there.
+func Match(rows []Row, surveys []Survey) ([]Row, []Clash) {
+	m := matcher{rows: slices.Clone(rows), members: len(surveys)}
+	for i := range m.rows {
+		m.rows[i].Seen = make([]Seen, len(surveys))
+	}
+	m.index()
+	for i, s := range surveys {
+		m.member(i, s)
+	}
+	return m.rows, m.clashes
+}
+
+type matcher struct {
+	rows    []Row
+	members int
+	byUID   map[engine.UID]int
+	byKey   map[Key]int
+	bySum   map[engine.Sum]int // of agreed texts without UID
+	clashes []Clash
+}
+
+func (m *matcher) index() {
+	m.byUID = make(map[engine.UID]int, len(m.rows))
+	m.byKey = make(map[Key]int, len(m.rows))
+	m.bySum = map[engine.Sum]int{}
+	for i := range m.rows {
+		m.enter(i)
+	}
+}
+
+func (m *matcher) enter(i int) {
+	r := &m.rows[i]
+	m.byKey[r.Key] = i
+	if r.UID != "" {
+		m.byUID[r.UID] = i
+	} else {
+		m.bySum[r.Sum] = i
+	}
+}
+
+// member places the items of one member: first those whose ref has a mark, so
+// that no stranger takes their row.
+func (m *matcher) member(n int, s Survey) {
+	byRef := make(map[engine.Ref]int, len(m.rows))
+	for i := range m.rows {
+		if mark := m.rows[i].Marks[n]; mark != nil && mark.Ref != "" {
+			byRef[mark.Ref] = i
+		}
+	}
+	claims := map[int][]Item{} // of rows with more than one claim
+	held := map[int]bool{}     // rows of which nothing can be said
+	var rest []Item
+	for _, it := range s.Items {
+		row, marked := byRef[it.Ref]
+		switch {
+		case marked && it.Unread:
+			held[row] = true
+		case marked && m.stays(row, n, it):
+			m.place(row, n, it, claims)
+		case !it.Unread:
+			rest = append(rest, it)
+		}
+	}
+	orphans := m.orphans(n, rest)
+	for _, it := range rest {
+		row, fresh := m.find(it, orphans)
+		if fresh {
+			row = m.add(it)
+		}
+		m.place(row, n, it, claims)
+	}
+	m.finish(n, s.Complete, claims, held, byRef)
+}
+
+// stays tells whether a marked ref still holds the item of its row.
+func (m *matcher) stays(row, n int, it Item) bool {
+	r := &m.rows[row]
+	return it.Raw == r.Marks[n].Sum || r.UID == "" || it.UID == "" || it.UID == r.UID
+}
+
+func (m *matcher) place(row, n int, it Item, claims map[int][]Item) {
+	seen := &m.rows[row].Seen[n]
+	if seen.Is == Present && seen.Ref != it.Ref {
+		if len(claims[row]) == 0 {
+			claims[row] = []Item{{Head: seen.Head}}
+		}
+		claims[row] = append(claims[row], it)
+		return
+	}
+	*seen = Seen{Present, it.Head, it.Raw, it.Raw}
+}
+
+// orphans are the rows without UID whose marked ref is not there, by the sum of
+// the mark: an item of that sum was only renamed.
+func (m *matcher) orphans(n int, rest []Item) map[engine.Sum]int {
+	if !slices.ContainsFunc(rest, func(it Item) bool { return it.UID == "" }) {
+		return nil
+	}
+	orphans := map[engine.Sum]int{}
+	for i := range m.rows {
+		if r := &m.rows[i]; r.UID == "" && r.Marks[n] != nil && !r.Marks[n].Gone && r.Seen[n].Is != Present {
+			orphans[r.Marks[n].Sum] = i
+		}
+	}
+	return orphans
+}
+
+// find looks for the row of an item without a mark.
+func (m *matcher) find(it Item, orphans map[engine.Sum]int) (row int, fresh bool) {
+	if it.UID != "" {
+		row, known := m.byUID[it.UID]
+		return row, !known
+	}
+	if row, known := orphans[it.Raw]; known {
+		delete(orphans, it.Raw)
+		return row, false
+	}
+	row, known := m.bySum[it.Raw]
+	return row, !known
+}
+
+func (m *matcher) add(it Item) int {
+	key := Key("u:" + string(it.UID))
+	if it.UID == "" {
+		key = Key("s:" + hex.EncodeToString(it.Raw[:]))
+	}
+	for n, first := 2, key; ; n++ {
+		if _, taken := m.byKey[key]; !taken {
+			break
+		}
+		key = first + Key("#"+strconv.Itoa(n))
+	}
+	m.rows = append(m.rows, Row{Key: key, UID: it.UID, Sum: it.Raw, Marks: make([]*Mark, m.members), Seen: make([]Seen, m.members)})
+	m.enter(len(m.rows) - 1)
+	return len(m.rows) - 1
+}
+
+// finish tells what is absent, and makes nothing of what is in doubt.
+func (m *matcher) finish(n int, complete bool, claims map[int][]Item, held map[int]bool, byRef map[engine.Ref]int) {
+	refs := map[engine.Ref]bool{}
+	for row, items := range claims {
+		var c Clash
+		for _, it := range items {
+			c.Refs = append(c.Refs, it.Ref)
+			refs[it.Ref] = true
+		}
+		slices.Sort(c.Refs)
+		c.Member, c.Key = n, m.rows[row].Key
+		m.clashes = append(m.clashes, c)
+		held[row] = true
+	}
+	// A marked ref that now takes part in a clash has not let its own row go.
+	for ref := range refs {
+		if row, marked := byRef[ref]; marked {
+			held[row] = true
+		}
+	}
+	for i := range m.rows {
+		seen := &m.rows[i].Seen[n]
+		switch {
+		case held[i]:
+			*seen = Seen{}
+		case seen.Is == Unread && complete:
+			seen.Is = Absent
+		}
+	}
+}
