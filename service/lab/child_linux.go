@@ -1,0 +1,6 @@
+package lab
+
+import "syscall"
+
+// childAttr lets a child die with a test that is ended by force.
+func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
