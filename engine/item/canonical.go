@@ -28,6 +28,16 @@ func appendCanonical(dst []byte, p *Property) []byte {
 
 // appendContent is appendCanonical without the name.
 func appendContent(dst []byte, p *Property) []byte {
+	dst = appendHead(dst, p)
+	if p.is("RRULE") || p.is("EXRULE") {
+		parts := bytes.Split(p.Value, []byte(";"))
+		slices.SortFunc(parts, bytes.Compare)
+		return append(dst, bytes.Join(parts, []byte(";"))...)
+	}
+	return append(dst, p.Value...)
+}
+
+func appendHead(dst []byte, p *Property) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(p.Params)))
 	sortParams(p.Params)
 	for _, q := range p.Params {
@@ -40,10 +50,5 @@ func appendContent(dst []byte, p *Property) []byte {
 		}
 		dst = appendBytes(dst, q.Value)
 	}
-	if p.is("RRULE") || p.is("EXRULE") {
-		parts := bytes.Split(p.Value, []byte(";"))
-		slices.SortFunc(parts, bytes.Compare)
-		return append(dst, bytes.Join(parts, []byte(";"))...)
-	}
-	return append(dst, p.Value...)
+	return dst
 }

@@ -101,6 +101,25 @@ func opaque(line []byte, name int, params []Param) (Property, bool) {
 	}, true
 }
 
+// Base is the name in capitals, without its group.
+func (p *Property) Base() string { return string(appendUpper(nil, p.base())) }
+
+// Group is the group in capitals: "ITEM1"; "" if there is none.
+func (p *Property) Group() string {
+	group, _, found := bytes.Cut(p.Name, []byte("."))
+	if !found {
+		return ""
+	}
+	return string(appendUpper(nil, group))
+}
+
+// Content is what the property says, without its name: equal for two that say
+// the same. It sorts the parameters.
+func (p *Property) Content() string { return string(appendContent(nil, p)) }
+
+// Head is Content without the value.
+func (p *Property) Head() string { return string(appendHead(nil, p)) }
+
 // base is the name without its group.
 func (p *Property) base() []byte {
 	if dot := bytes.IndexByte(p.Name, '.'); dot >= 0 {

@@ -87,7 +87,7 @@ func (r *infoReader) take() {
 			r.Sequence = max(r.Sequence, n)
 		}
 	case foldEqual(name, "LAST-MODIFIED"), foldEqual(name, "REV"):
-		if t, ok := seconds(bytes.TrimSpace(r.Value)); ok {
+		if t, ok := Seconds(bytes.TrimSpace(r.Value)); ok {
 			r.Modified = max(r.Modified, t)
 		}
 	case foldEqual(name, "ORGANIZER") && r.Organizer == "":

@@ -51,12 +51,12 @@ type splitter struct {
 func (s *splitter) calendar(calendar *Node) {
 	for n := range calendar.Children {
 		if n.Name == "VTIMEZONE" {
-			if id := n.value("TZID"); s.zones[id] == nil {
+			if id := n.Value("TZID"); s.zones[id] == nil {
 				s.zones[id] = n.Raw
 			}
 			continue
 		}
-		uid := string(unescape([]byte(n.value("UID"))))
+		uid := string(unescape([]byte(n.Value("UID"))))
 		at, known := s.byUID[uid]
 		if !known || uid == "" {
 			at = len(s.pieces)
@@ -65,12 +65,12 @@ func (s *splitter) calendar(calendar *Node) {
 		}
 		p := &s.pieces[at]
 		p.parts = append(p.parts, n.Raw)
-		p.zones = append(p.zones, n.namedZones()...)
+		p.zones = append(p.zones, n.NamedZones()...)
 	}
 }
 
-// value is the first value of a property; "" if there is none.
-func (n *Node) value(name string) string {
+// Value is the first value of a property; "" if there is none.
+func (n *Node) Value(name string) string {
 	for p := range n.Lines {
 		if p.is(name) {
 			return string(bytes.TrimSpace(p.Value))
@@ -79,8 +79,8 @@ func (n *Node) value(name string) string {
 	return ""
 }
 
-// namedZones are the TZIDs that a component and those in it name.
-func (n *Node) namedZones() (ids []string) {
+// NamedZones are the TZIDs that a component and those in it name.
+func (n *Node) NamedZones() (ids []string) {
 	for todo := []*Node{n}; len(todo) > 0; {
 		top := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]

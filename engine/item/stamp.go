@@ -2,10 +2,10 @@ package item
 
 import "bytes"
 
-// seconds reads a time stamp, of a calendar (20240229T120000Z) or of a card
+// Seconds reads a time stamp, of a calendar (20240229T120000Z) or of a card
 // (2024-02-29T12:00:00.5+01:00), as seconds since 1970. One without a zone is
 // taken for UTC.
-func seconds(stamp []byte) (int64, bool) {
+func Seconds(stamp []byte) (int64, bool) {
 	s := bytes.ToUpper(stamp)
 	date, clock, _ := bytes.Cut(s, []byte("T"))
 	d, ok := digits(bytes.ReplaceAll(date, []byte("-"), nil), 8)

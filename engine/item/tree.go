@@ -1,6 +1,7 @@
 package item
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 )
@@ -19,7 +20,10 @@ type Node struct {
 type Part struct {
 	Raw   []byte // as it stands
 	Child *Node  // nil for a line
+	Text  []byte // the line unfolded, without its end
 	Property
+
+	body span // the line in Raw, without empty lines around it
 }
 
 // Parse takes a text apart. It fails where components do not nest, or where
@@ -44,7 +48,7 @@ func Parse(text []byte) (*Node, error) {
 			parent := open[len(open)-1]
 			parent.Parts[len(parent.Parts)-1].Raw = top.Raw
 		case step == property, step == garbage && len(open) > 1 && !r.is("END"):
-			top.Parts = append(top.Parts, Part{Raw: r.raw, Property: r.keep()})
+			top.Parts = append(top.Parts, r.part())
 		case step == garbage, len(open) > 1, !r.whole:
 			return nil, errors.New(r.reason)
 		default:
@@ -53,18 +57,34 @@ func Parse(text []byte) (*Node, error) {
 	}
 }
 
-// keep makes the property outlive the next step.
-func (r *reader) keep() Property {
-	p := r.Property
-	if p.Name == nil {
-		return Property{}
-	}
-	if len(r.text) > 0 && len(r.join) > 0 && &r.text[0] == &r.join[0] {
-		p, _ = parse(slices.Clone(r.text), nil)
-		return p
+// part is the line of this step, made to outlive the next.
+func (r *reader) part() Part {
+	p := Part{Raw: r.raw, Text: r.text, Property: r.Property, body: r.body}
+	if len(r.join) > 0 && &r.text[0] == &r.join[0] {
+		p.Text = slices.Clone(r.text)
+		p.Property, _ = parse(p.Text, nil)
 	}
 	p.Params = slices.Clone(p.Params)
 	return p
+}
+
+// WithValue writes the line with another value. The rest of it keeps its bytes,
+// but for the folding.
+func (p *Part) WithValue(value []byte) []byte {
+	line := append(slices.Clone(p.Text[:len(p.Text)-len(p.Value)]), value...)
+	return p.rewritten(line)
+}
+
+// WithGroup writes the line with another group ("item2").
+func (p *Part) WithGroup(group string) []byte {
+	_, rest, _ := bytes.Cut(p.Text, []byte("."))
+	return p.rewritten(append([]byte(group+"."), rest...))
+}
+
+func (p *Part) rewritten(line []byte) []byte {
+	out := slices.Clone(p.Raw[:p.body.start])
+	out = appendFolded(out, line, lineEnd(p.Raw[p.body.start:p.body.end]))
+	return append(out, p.Raw[p.body.end:]...)
 }
 
 // Lines yields the lines of a component that have a name.

@@ -1,0 +1,196 @@
+package merge
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"davbus.org/davbus/engine/item"
+)
+
+// A change is what one member did to one cell.
+type change struct {
+	view int   // in order of the edits
+	text *cell // what it made of it; nil if it deleted it
+
+	// disputed says that the agreed text has moved away from what the member
+	// knew, so that the agreed cell stands against this change.
+	disputed bool
+	lost     bool // nobody knows whether this is a change: the member has no mark
+}
+
+// says is what the cell would say after the change.
+func (c *change) says() string {
+	if c.text == nil {
+		return ""
+	}
+	return c.text.says
+}
+
+// A component is being merged: the agreed one, with what each member did to it.
+type component struct {
+	*merger
+	agreed  *item.Node
+	views   []view
+	cells   []*cell             // of agreed
+	changes map[*cell][]change  // to them, in order of views
+	known   map[*cell][]view    // of components within: how each member sees them
+	added   map[string][]change // new cells by bucket, in order of views
+	several map[string]bool     // buckets of which some text has two or more
+	said    []said              // by view
+	out     *output
+}
+
+// A said is what a member's mark and text say, by bucket.
+type said struct{ mark, text map[string]string }
+
+// component merges one component that agreed has.
+func (m *merger) component(agreed *item.Node, views []view) *output {
+	c := &component{merger: m, agreed: agreed, views: views, changes: map[*cell][]change{}, known: map[*cell][]view{},
+		added: map[string][]change{}, several: map[string]bool{}, out: newOutput(agreed)}
+	split := disputedLists(agreed, views)
+	c.cells = cellsOf(agreed, split)
+	c.count(c.cells)
+	for i, v := range views {
+		c.compare(i, v, split)
+	}
+	c.units()
+	if agreed.Name == "VCALENDAR" {
+		c.series()
+	}
+	for _, a := range c.cells {
+		switch {
+		case a.bucket == zoneBucket || a.child == nil:
+			c.settle(a)
+		default:
+			c.descend(a)
+		}
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(c.added)) {
+		c.add(bucket, c.added[bucket])
+	}
+	return c.out
+}
+
+func (c *component) count(cells []*cell) {
+	n := map[string]int{}
+	for _, x := range cells {
+		if n[x.bucket]++; n[x.bucket] > 1 && x.nth < 0 {
+			c.several[x.bucket] = true
+		}
+	}
+}
+
+// single tells whether two cells of a bucket stand against each other.
+func (c *component) single(bucket string) bool {
+	return bucket != "" && !c.several[bucket] && !slices.Contains(repeated, bucket) && !strings.HasPrefix(bucket, componentPrefix)
+}
+
+// disputedLists are the lists that must be merged value by value, because more
+// than one member touched them or the agreed one is not what was touched. Others
+// are merged line by line, so that a member's line stays as it wrote it.
+func disputedLists(agreed *item.Node, views []view) map[string]bool {
+	split := map[string]bool{}
+	touched := map[string]int{}
+	base := saying(cellsOf(agreed, nil))
+	for _, v := range views {
+		mark, text := saying(cellsOf(v.mark, nil)), saying(cellsOf(v.text, nil))
+		for _, bucket := range lists {
+			if mark[bucket] == text[bucket] {
+				continue
+			}
+			if touched[bucket]++; touched[bucket] > 1 || mark[bucket] != base[bucket] {
+				split[bucket] = true
+			}
+		}
+	}
+	return split
+}
+
+// compare finds out what one member did.
+func (c *component) compare(i int, v view, split map[string]bool) {
+	mark, text := cellsOf(v.mark, split), cellsOf(v.text, split)
+	c.count(mark)
+	c.count(text)
+	c.said = append(c.said, said{saying(mark), saying(text)})
+	base := matching(c.cells, mark) // agreed by mark
+	made := matching(mark, text)    // mark by text
+	became := make(map[*cell]*cell, len(made))
+	for t, m := range made {
+		became[m] = t
+	}
+	for _, m := range mark {
+		c.compareCell(i, v, base[m], m, became[m])
+	}
+	beside := without(c.cells, base)
+	news := slices.DeleteFunc(text, func(t *cell) bool { return made[t] != nil })
+	there := c.meeting(beside, news)
+	for _, t := range news {
+		c.addition(i, v, t, there[t])
+	}
+}
+
+// meeting finds, for cells that a member added, those of the agreed text that its
+// mark did not have and that are the same or stand against them.
+func (c *component) meeting(beside, news []*cell) map[*cell]*cell {
+	found := map[*cell]*cell{}
+	for _, key := range []func(*cell) string{
+		func(x *cell) string { return x.says },
+		func(x *cell) string { return x.about },
+		func(x *cell) string {
+			if c.single(x.bucket) {
+				return x.bucket
+			}
+			return ""
+		},
+	} {
+		beside, news = pair(beside, news, found, key)
+	}
+	return found
+}
+
+// compareCell notes what became of one cell of a mark, if anything did.
+func (c *component) compareCell(i int, v view, agreed, mark, text *cell) {
+	switch {
+	case text != nil && text.says == mark.says:
+		return
+	case agreed == nil && text == nil:
+		return // gone at both
+	case agreed == nil && v.behind && mark.bucket != zoneBucket && !c.renews(mark.bucket):
+		// Somebody else deleted meanwhile what this member changed.
+		c.clash(mark.bucket)
+		return
+	case agreed == nil:
+		// Only this member has it, as its server adds it. From now on it is an edit.
+		c.addTo(mark.bucket, change{view: i, text: text})
+		return
+	case agreed.bucket == zoneBucket && text == nil:
+		if !v.lost {
+			c.dropped[mark.about] = true
+		}
+		return
+	}
+	c.changes[agreed] = append(c.changes[agreed], change{i, text, v.behind && mark.says != agreed.says, v.lost})
+	if agreed.child != nil && text != nil {
+		c.known[agreed] = append(c.known[agreed], view{v.who, mark.child, text.child, v.behind, v.lost})
+	}
+}
+
+// addition notes a cell that a member added. If the agreed text has the same
+// already, it is no change; if it has another where there can only be one, the
+// two stand against each other.
+func (c *component) addition(i int, v view, t, there *cell) {
+	switch {
+	case there == nil:
+		c.addTo(t.bucket, change{view: i, text: t, lost: v.lost})
+		return
+	case there.says == t.says, there.bucket == zoneBucket:
+		return
+	}
+	c.changes[there] = append(c.changes[there], change{i, t, true, v.lost})
+	if there.child != nil {
+		c.known[there] = append(c.known[there], view{v.who, nil, t.child, v.behind, v.lost})
+	}
+}
+
+func (c *component) addTo(bucket string, ch change) { c.added[bucket] = append(c.added[bucket], ch) }
