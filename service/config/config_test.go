@@ -1,0 +1,389 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"davbus.org/davbus/engine"
+)
+
+func specs(kind string) ([]engine.ParamSpec, bool) {
+	switch kind {
+	case "dav":
+		return []engine.ParamSpec{
+			{Name: "url", Signature: "s", Required: true}, {Name: "username", Signature: "s"}, {Name: "password", Signature: "s", Secret: true},
+			{Name: "password-command", Signature: "as", Command: true}, {Name: "auth", Signature: "s", Choices: []string{"auto", "basic"}},
+			{Name: "interval-sec", Signature: "u"}, {Name: "read-only", Signature: "b"}, {Name: "collections", Signature: "as"},
+		}, true
+	case "vdir":
+		return []engine.ParamSpec{{Name: "path", Signature: "s", Required: true}, {Name: "kind", Signature: "s", Choices: []string{"calendar", "addressbook"}}}, true
+	}
+	return nil, false
+}
+
+// folder makes a configuration folder with files by name.
+func folder(t *testing.T, files map[string]string) *Folder {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text)
+	}
+	return Open(dir, specs)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func load(t *testing.T, f *Folder) Config {
+	t.Helper()
+	c, err := f.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func content(t *testing.T, f *Folder, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(f.Path(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestFilesSayWhatPeopleMean(t *testing.T) {
+	c := load(t, folder(t, map[string]string{
+		"davbus.yaml":           "log-level: debug # for now\nidle-exit-sec: 0\n",
+		"accounts/work.yaml":    "# my work\nkind: dav\nurl: https://dav.example.org/\nusername: 00123\npassword-command:\n  - pass\n  - show # this\n  - \"d a v\"\ninterval-sec: 300\nenabled: false\n",
+		"accounts/local.yaml":   "kind: vdir\npath: ~/pim\ncollection-kind: calendar\n",
+		"accounts/.hidden.yaml": "nonsense",
+		"accounts/notes.txt":    "nonsense",
+		"groups/home.yaml":      "members: [work, local]\ncreate-missing: [local]\nhold-items: 3\n",
+	}))
+	home := engine.DefaultGroup()
+	home.ID, home.Members, home.CreateMissing, home.HoldItems = "home", []string{"work", "local"}, []string{"local"}, 3
+	want := Config{
+		Daemon: Daemon{LogLevel: "debug"},
+		Accounts: []engine.AccountConfig{
+			{ID: "local", Kind: "vdir", Enabled: true, Params: engine.Params{"path": "~/pim", "kind": "calendar"}},
+			{ID: "work", Kind: "dav", Params: engine.Params{"url": "https://dav.example.org/", "username": "00123",
+				"password-command": []string{"pass", "show", "d a v"}, "interval-sec": uint32(300)}},
+		},
+		Groups: []engine.GroupConfig{home},
+	}
+	c.files = nil
+	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryFaultNamesFileLineAndColumn(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"accounts/a.yaml", "kind: dav\nurl: x\nusrname: me\n", `a.yaml:3:1: invalid configuration: there is no key "usrname" here; there are: kind, display-name`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\ninterval-sec: soon\n", `a.yaml:3:15: invalid configuration: "interval-sec" is a whole number`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\ninterval-sec: -1\n", `a.yaml:3:15:`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\ninterval-sec: 4294967296\n", `a.yaml:3:15:`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\nread-only: yes\n", `a.yaml:3:12: invalid configuration: "read-only" is true or false`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\ncollections: home\n", `"collections" is a list`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\ncollections: [a, [b]]\n", `a.yaml:3:18:`},
+		{"accounts/a.yaml", "kind: dav\nurl:\n", `"url" is a text`},
+		{"accounts/a.yaml", "kind: dav\n", `a.yaml:1:1: invalid configuration: the key "url" is missing`},
+		{"accounts/a.yaml", "url: x\n", `the key "kind" is missing`},
+		{"accounts/a.yaml", "kind: caldav\n", `a.yaml:1:7: invalid configuration: there is no account kind "caldav"`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\nauth: none\n", `a.yaml:3:7: invalid configuration: "auth" is one of auto, basic, not "none"`},
+		{"accounts/a.yaml", "kind: dav\nurl: x\nurl: y\n", `a.yaml:3:1:`},
+		{"accounts/a.yaml", "kind: dav\nurl: [x\n", `a.yaml:2:`},
+		{"accounts/a.yaml", "- kind\n", `a.yaml:1:1: invalid configuration: a file holds lines of the form`},
+		{"accounts/a.yaml", "kind: vdir\npath: x\n---\nkind: vdir\n", `one document`},
+		{"groups/g.yaml", "member: [a, b]\n", `g.yaml:1:1: invalid configuration: there is no key "member" here; there are: members`},
+		{"groups/g.yaml", "enabled: true\n", `the key "members" is missing`},
+		{"davbus.yaml", "log-level: loud\n", `davbus.yaml:1:12: invalid configuration: log-level is`},
+	} {
+		f := folder(t, map[string]string{c.name: c.text})
+		if _, err := f.Read(); err == nil || !strings.Contains(err.Error(), c.want) || !engine.IsKind(err, engine.InvalidConfig) {
+			t.Errorf("%q:\n got %v\nwant %s", c.text, err, c.want)
+		}
+	}
+}
+
+func TestASecretInAFileIsRefusedAndNotRepeated(t *testing.T) {
+	for _, text := range []string{"kind: dav\nurl: x\npassword: hunter2\n", "kind: dav\nurl: x\npassword: 'hunter2\n"} {
+		c := load(t, folder(t, map[string]string{"accounts/a.yaml": text}))
+		err := c.Accounts[0].Invalid
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestABadFileSpoilsOnlyItsOwnAccount(t *testing.T) {
+	f := folder(t, map[string]string{
+		"accounts/bad.yaml": "kind: dav\n", "accounts/good.yaml": "kind: vdir\npath: x\n", "groups/bad.yaml": "members: [a,b]\n", "davbus.yaml": "nonsense: 1\n",
+	})
+	c := load(t, f)
+	if c.Accounts[0].Invalid == nil || c.Accounts[1].Invalid != nil || c.Daemon.Invalid == nil || c.Daemon.LogLevel != "info" {
+		t.Errorf("got %+v", c)
+	}
+	if err := c.Groups[0].Invalid; err == nil || !strings.Contains(err.Error(), "share one name space") {
+		t.Errorf("a group with the id of an account: %v", err)
+	}
+}
+
+func TestReloadIsAllOrNothingOverTheFilesThatChanged(t *testing.T) {
+	f := folder(t, map[string]string{"accounts/old.yaml": "kind: broken\n", "accounts/a.yaml": "kind: vdir\npath: x\n"})
+	load(t, f)
+	write(t, filepath.Join(f.Path(), "accounts/a.yaml"), "kind: vdir\npath: y\n")
+	c, err := f.Read()
+	if err != nil {
+		t.Fatalf("a file that was bad before and did not change stopped the others: %v", err)
+	}
+	if c.Accounts[0].Params["path"] != "y" || c.Accounts[1].Invalid == nil {
+		t.Errorf("got %+v", c.Accounts)
+	}
+	write(t, filepath.Join(f.Path(), "accounts/b.yaml"), "kind: vdir\npth: y\n")
+	if _, err := f.Read(); err == nil || !strings.Contains(err.Error(), "b.yaml:2:1") {
+		t.Errorf("a new bad file: %v", err)
+	}
+	if !f.Changed() {
+		t.Error("files changed and nothing was accepted, yet Changed is false")
+	}
+	if err := os.Remove(filepath.Join(f.Path(), "accounts/b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = f.Read(); err != nil {
+		t.Fatal(err)
+	}
+	f.Accept(c)
+	if f.Changed() {
+		t.Error("everything was accepted, yet Changed is true")
+	}
+}
+
+const commented = `# What I use at work.
+
+kind: dav   # CalDAV and CardDAV
+url: "https://dav.example.org/"
+
+# Me.
+username: me # since 2019
+# Asked for on Mondays.
+password-command:
+  - pass
+  # the entry
+  - show
+interval-sec: 900
+
+# The end.
+`
+
+func TestAChangeKeepsComments(t *testing.T) {
+	f := folder(t, map[string]string{"accounts/work.yaml": commented})
+	a := load(t, f).Accounts[0]
+	a.Params["username"] = "you"
+	a.Params["password-command"] = []string{"cat", "/run/a, b"}
+	a.Params["read-only"] = true
+	a.DisplayName = "Work: all"
+	delete(a.Params, "interval-sec")
+	if err := f.SaveAccount(a); err != nil {
+		t.Fatal(err)
+	}
+	want := `# What I use at work.
+
+kind: dav   # CalDAV and CardDAV
+url: "https://dav.example.org/"
+
+# Me.
+username: you # since 2019
+# Asked for on Mondays.
+password-command: [cat, "/run/a, b"]
+
+# The end.
+display-name: "Work: all"
+read-only: true
+`
+	if diff := cmp.Diff(want, content(t, f, "accounts/work.yaml")); diff != "" {
+		t.Error(diff)
+	}
+	if again := load(t, f).Accounts[0]; !sameAccount(a, again) {
+		t.Errorf("read back: %+v", again)
+	}
+}
+
+func TestAChangeThatChangesNothingLeavesEveryByte(t *testing.T) {
+	text := commented + "enabled: true"
+	f := folder(t, map[string]string{"accounts/work.yaml": text})
+	if err := f.SaveAccount(load(t, f).Accounts[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSuffix(content(t, f, "accounts/work.yaml"), "\n"); got != text {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAFileThatIsNotAsLoadedIsNotWritten(t *testing.T) {
+	f := folder(t, map[string]string{"accounts/a.yaml": "kind: vdir\npath: x\n"})
+	a := load(t, f).Accounts[0]
+	path := filepath.Join(f.Path(), "accounts/a.yaml")
+	write(t, path, "kind: vdir\npath: x # mine\n")
+	a.Params["path"] = "y"
+	if err := f.SaveAccount(a); !engine.IsKind(err, engine.InvalidConfig) || !strings.Contains(err.Error(), "reload first") {
+		t.Errorf("save: %v", err)
+	}
+	if err := f.RemoveAccount("a"); !engine.IsKind(err, engine.InvalidConfig) {
+		t.Errorf("remove: %v", err)
+	}
+	if got := content(t, f, "accounts/a.yaml"); got != "kind: vdir\npath: x # mine\n" {
+		t.Errorf("it was written: %q", got)
+	}
+	write(t, filepath.Join(f.Path(), "groups/g.yaml"), "members: [a, b]\n")
+	g := engine.DefaultGroup()
+	g.ID = "g"
+	if err := f.SaveGroup(g); !engine.IsKind(err, engine.InvalidConfig) {
+		t.Errorf("a new group over a file that nobody loaded: %v", err)
+	}
+}
+
+func TestALinkOrAFileWithoutWritePermissionIsManaged(t *testing.T) {
+	f := folder(t, map[string]string{"accounts/ro.yaml": "kind: vdir\npath: x\n", "elsewhere/a.yaml": "kind: vdir\npath: x\n", "accounts/free.yaml": "kind: vdir\npath: x\n"})
+	if err := os.Chmod(filepath.Join(f.Path(), "accounts/ro.yaml"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../elsewhere/a.yaml", filepath.Join(f.Path(), "accounts/link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range load(t, f).Accounts {
+		if want := a.ID != "free"; a.Managed != want || a.Invalid != nil {
+			t.Errorf("%s: managed %v, invalid %v", a.ID, a.Managed, a.Invalid)
+		}
+		a.Params["path"] = "y"
+		err := f.SaveAccount(a)
+		if a.Managed != engine.IsKind(err, engine.Managed) {
+			t.Errorf("%s: save: %v", a.ID, err)
+		}
+		if a.Managed && !engine.IsKind(f.RemoveAccount(a.ID), engine.Managed) {
+			t.Errorf("%s was removed", a.ID)
+		}
+	}
+}
+
+func TestWhatCannotBeEditedIsRefusedNotRuined(t *testing.T) {
+	for _, text := range []string{"{kind: vdir, path: x}\n", "---\n{kind: vdir,\n path: x}\n"} {
+		f := folder(t, map[string]string{"accounts/a.yaml": text})
+		a := load(t, f).Accounts[0]
+		if a.Invalid != nil {
+			t.Fatalf("%q: %v", text, a.Invalid)
+		}
+		a.Params["path"] = "y"
+		if err := f.SaveAccount(a); !engine.IsKind(err, engine.InvalidConfig) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got := content(t, f, "accounts/a.yaml"); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+func TestWhatIsSavedIsReadBack(t *testing.T) {
+	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{
+		"yes", "null", "~", "~/x", "0x10", "1.5", "# no", "a # b", "a: b", "- x", "[x", "'", "\"", "\\", "!tag", "&a", "*a", "line\nline", "\tx", " x ", "x:", "%h/pim", "https://h:1/p?q=1#f", "é", "\U0001F600", "\u2028",
+	}))
+	rapid.Check(t, func(rt *rapid.T) {
+		f := Open(t.TempDir(), specs)
+		start := ""
+		if rapid.Bool().Draw(rt, "over a file") {
+			start = commented
+			write(t, filepath.Join(f.Path(), "accounts/a.yaml"), start)
+		}
+		if _, err := f.Load(); err != nil {
+			rt.Fatal(err)
+		}
+		for range rapid.IntRange(1, 3).Draw(rt, "saves") {
+			a := engine.AccountConfig{ID: "a", Kind: "dav", Enabled: rapid.Bool().Draw(rt, "enabled"), DisplayName: text.Draw(rt, "name"),
+				Params: engine.Params{"url": text.Draw(rt, "url")}}
+			if rapid.Bool().Draw(rt, "more") {
+				a.Params["password-command"] = rapid.SliceOfN(text, 1, 4).Draw(rt, "command")
+				a.Params["interval-sec"] = rapid.Uint32().Draw(rt, "interval")
+				a.Params["read-only"] = rapid.Bool().Draw(rt, "ro")
+			}
+			if err := f.SaveAccount(a); err != nil {
+				rt.Fatalf("save %+v: %v", a, err)
+			}
+			c, err := Open(f.Path(), specs).Load()
+			if err != nil || !sameAccount(c.Accounts[0], a) || c.Accounts[0].Invalid != nil {
+				rt.Fatalf("saved %+v\nread  %+v\n%v\n%s", a, c.Accounts, err, content(t, f, "accounts/a.yaml"))
+			}
+			for _, line := range strings.Split(start, "\n") {
+				if strings.HasPrefix(line, "#") && !strings.Contains(content(t, f, "accounts/a.yaml"), line+"\n") {
+					rt.Fatalf("the comment %q is gone:\n%s", line, content(t, f, "accounts/a.yaml"))
+				}
+			}
+		}
+	})
+}
+
+func TestAGroupIsSavedAndReadBack(t *testing.T) {
+	f := folder(t, nil)
+	load(t, f)
+	g := engine.DefaultGroup()
+	g.ID, g.Members, g.ConflictPolicy, g.HoldPercent = "home", []string{"a/x y", "b/ä"}, "member:a/x y", 0
+	if err := f.SaveGroup(g); err != nil {
+		t.Fatal(err)
+	}
+	g.Enabled, g.HoldPercent, g.CreateMissing = false, 20, []string{"b/ä"}
+	if err := f.SaveGroup(g); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]engine.GroupConfig{g}, load(t, Open(f.Path(), specs)).Groups); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(content(t, f, "groups/home.yaml"), "hold-percent") {
+		t.Error("a default that was not in the file was written")
+	}
+	if err := f.RemoveGroup("home"); err != nil {
+		t.Fatal(err)
+	}
+	if c := load(t, Open(f.Path(), specs)); len(c.Groups) != 0 {
+		t.Error("the group is still there")
+	}
+}
+
+// FuzzEdit: no file makes the editor panic, and what it writes says what was
+// wanted or is refused.
+func FuzzEdit(f *testing.F) {
+	f.Add(commented, "x")
+	f.Add("kind: vdir\npath: |\n  a\n  # b\n\n", "y")
+	f.Add("kind: dav\r\nurl: x # c\r\n", "# z")
+	f.Add("kind: dav\n? url\n: x\n", "w")
+	f.Fuzz(func(t *testing.T, text, url string) {
+		folder := Open(t.TempDir(), specs)
+		write(t, filepath.Join(folder.Path(), "accounts/a.yaml"), text)
+		c, err := folder.Load()
+		if err != nil || c.Accounts[0].Invalid != nil || c.Accounts[0].Kind != "dav" {
+			return
+		}
+		a := c.Accounts[0]
+		a.Params["url"] = url
+		if folder.SaveAccount(a) != nil {
+			if got := content(t, folder, "accounts/a.yaml"); got != text {
+				t.Errorf("it was refused and yet written: %q", got)
+			}
+			return
+		}
+		if c, err = Open(folder.Path(), specs).Load(); err != nil || c.Accounts[0].Params["url"] != url {
+			t.Errorf("%q with %q became %q: %+v", text, url, content(t, folder, "accounts/a.yaml"), c.Accounts)
+		}
+	})
+}
