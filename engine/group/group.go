@@ -5,7 +5,6 @@ package group
 
 import (
 	"context"
-	"errors"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/ledger"
@@ -21,6 +20,11 @@ type Member struct {
 	ReadOnly   bool           // by configuration, server or folder
 	Components []string       // what it takes; nil for all. What is filtered is not gone
 	Scheduling bool           // the server sends invitations
+	Addresses  []string       // the account's own, as ORGANIZER would name them; nil if not known
+
+	// Meta is the collection's properties as the source's Look showed them; nil:
+	// the storage is asked, if it is a MetaStorage.
+	Meta engine.Meta
 }
 
 // Rules are what a person set up for the group.
@@ -32,6 +36,7 @@ type Rules struct {
 	RevertReadOnly bool
 	HoldItems      uint32
 	HoldPercent    uint32
+	ServerInvites  bool // new invitations are not held, however many
 }
 
 // Options are what a caller asked of this run.
@@ -79,11 +84,17 @@ type Result struct {
 	Count map[engine.MemberID]int
 	// SlowReason is why everything was compared, or "".
 	SlowReason string
+	// Again says that a server refused new items since it still has their UID
+	// elsewhere: the set is worth another run once the job's other sets have made
+	// their deletions.
+	Again bool
 }
 
 // Sync runs once. An error is a failure of the whole run (the ledger, a
 // cancelled context); what one member or item did wrong is in the Result.
 // Conflicts, problems and held deletions are in the ledger afterwards.
 func Sync(ctx context.Context, set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) (Result, error) {
-	return Result{}, errors.New("placeholder, being written")
+	r := newRun(set, members, rules, opt, sink)
+	err := r.sync(ctx)
+	return r.result(), err
 }

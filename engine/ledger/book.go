@@ -73,9 +73,9 @@ type Status uint8
 
 const (
 	Known   Status = iota // its text was read
-	Apart                 // of a component that the member does not take; its text was read
+	Written               // we wrote this text and have not seen what the member made of it
 	Pending               // it is there, and was not read: asked again
-	Broken                // it cannot be read; asked again when its etag moves, or by a slow sync
+	Broken                // it cannot be used; asked again when its etag moves, or by a slow sync
 )
 
 // An Intent is a write that was begun and whose outcome is not recorded.
@@ -185,10 +185,10 @@ func (b *Book) seen(tx *sql.Tx, set int64) (string, error) {
 
 func (b *Book) intents(tx *sql.Tx, set int64) (string, error) {
 	var sum sql.RawBytes
-	return "", each(tx, `SELECT id, member_id, key, verb, version, ref, etag, sum, text, history, job FROM intents
+	return "", each(tx, `SELECT id, member_id, key, verb, version, ref, etag, sum, text, was, history, job FROM intents
 		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?) ORDER BY id`, set, func(scan scanner) error {
 		var i Intent
-		err := scan(&i.ID, &i.Member, &i.Key, &i.Verb, &i.Version, &i.Old.Ref, &i.Old.Etag, &sum, &i.Text, &i.History, &i.Job)
+		err := scan(&i.ID, &i.Member, &i.Key, &i.Verb, &i.Version, &i.Old.Ref, &i.Old.Etag, &sum, &i.Text, &i.Was, &i.History, &i.Job)
 		copy(i.Sum[:], sum)
 		b.Intents = append(b.Intents, i)
 		return err

@@ -68,8 +68,8 @@ func (c *Change) Intend(i *Intent, v engine.Version) error {
 			return err
 		}
 	}
-	i.ID, err = c.insert(`INSERT INTO intents (member_id, key, verb, version, ref, etag, sum, text, history, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		i.Member, bytesOf(i.Key), i.Verb, i.Version, bytesOf(i.Old.Ref), bytesOf(i.Old.Etag), i.Sum[:], i.Text, i.History, i.Job)
+	i.ID, err = c.insert(`INSERT INTO intents (member_id, key, verb, version, ref, etag, sum, text, was, history, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		i.Member, bytesOf(i.Key), i.Verb, i.Version, bytesOf(i.Old.Ref), bytesOf(i.Old.Etag), i.Sum[:], i.Text, i.Was, i.History, i.Job)
 	return err
 }
 

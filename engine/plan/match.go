@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -40,8 +41,12 @@ func Match(rows []Row, surveys []Survey) ([]Row, []Clash) {
 		m.rows[i].Seen = make([]Seen, len(surveys))
 	}
 	m.index()
+	held := make([]map[int]bool, len(surveys))
 	for i, s := range surveys {
-		m.member(i, s)
+		held[i] = m.member(i, s)
+	}
+	for i, s := range surveys {
+		m.finish(i, s.Complete, held[i])
 	}
 	return m.rows, m.clashes
 }
@@ -75,8 +80,9 @@ func (m *matcher) enter(i int) {
 }
 
 // member places the items of one member: first those whose ref has a mark, so
-// that no stranger takes their row.
-func (m *matcher) member(n int, s Survey) {
+// that no stranger takes their row. It gives the rows about which nothing can be
+// said.
+func (m *matcher) member(n int, s Survey) map[int]bool {
 	byRef := make(map[engine.Ref]int, len(m.rows))
 	for i := range m.rows {
 		if mark := m.rows[i].Marks[n]; mark != nil && mark.Ref != "" {
@@ -84,7 +90,7 @@ func (m *matcher) member(n int, s Survey) {
 		}
 	}
 	claims := map[int][]Item{} // of rows with more than one claim
-	held := map[int]bool{}     // rows of which nothing can be said
+	held := map[int]bool{}
 	var rest []Item
 	for _, it := range s.Items {
 		row, marked := byRef[it.Ref]
@@ -105,7 +111,8 @@ func (m *matcher) member(n int, s Survey) {
 		}
 		m.place(row, n, it, claims)
 	}
-	m.finish(n, s.Complete, claims, held, byRef)
+	m.contest(n, claims, held, byRef)
+	return held
 }
 
 // stays tells whether a marked ref still holds the item of its row.
@@ -171,26 +178,25 @@ func (m *matcher) add(it Item) int {
 	return len(m.rows) - 1
 }
 
-// finish tells what is absent, and makes nothing of what is in doubt.
-func (m *matcher) finish(n int, complete bool, claims map[int][]Item, held map[int]bool, byRef map[engine.Ref]int) {
-	refs := map[engine.Ref]bool{}
-	for row, items := range claims {
-		var c Clash
-		for _, it := range items {
+// contest makes nothing of rows that several items claim.
+func (m *matcher) contest(n int, claims map[int][]Item, held map[int]bool, byRef map[engine.Ref]int) {
+	for _, row := range slices.Sorted(maps.Keys(claims)) {
+		c := Clash{Member: n, Key: m.rows[row].Key}
+		for _, it := range claims[row] {
 			c.Refs = append(c.Refs, it.Ref)
-			refs[it.Ref] = true
+			// A marked ref that takes part has not let its own row go.
+			if own, marked := byRef[it.Ref]; marked {
+				held[own] = true
+			}
 		}
 		slices.Sort(c.Refs)
-		c.Member, c.Key = n, m.rows[row].Key
 		m.clashes = append(m.clashes, c)
 		held[row] = true
 	}
-	// A marked ref that now takes part in a clash has not let its own row go.
-	for ref := range refs {
-		if row, marked := byRef[ref]; marked {
-			held[row] = true
-		}
-	}
+}
+
+// finish tells what is absent, when every row is known.
+func (m *matcher) finish(n int, complete bool, held map[int]bool) {
 	for i := range m.rows {
 		seen := &m.rows[i].Seen[n]
 		switch {

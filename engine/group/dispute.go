@@ -1,0 +1,320 @@
+package group
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/engine/plan"
+)
+
+// A dispute is an item that members changed in different ways, with its texts.
+type dispute struct {
+	*plan.Dispute
+	row    *plan.Row
+	entry  *entry // nil for a new item
+	agreed []byte // nil for a new item
+	sides  []side // in the order of members
+}
+
+// A side is one member's text in a dispute, or the agreed one.
+type side struct {
+	member int // or plan.Ledger
+	sum    engine.Sum
+	mark   []byte // what the member held when it last was in step; nil if it never was
+	text   []byte
+}
+
+// settleDisputes replaces every disputed step that the rules, or a person, can
+// settle; the others become conflicts.
+func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Key]*plan.Row, d *decision) error {
+	asked, err := r.askedFor(rows)
+	if err != nil {
+		return err
+	}
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Dispute == nil {
+			continue
+		}
+		q, err := r.open(s.Dispute, rows[s.Key])
+		if err != nil {
+			return err
+		}
+		if s.Key == asked {
+			step, err := r.settleAsAsked(q, d)
+			if err != nil {
+				return err
+			}
+			if step != nil {
+				*s = *step
+				continue
+			}
+		} else if step, err := r.settleByRule(ctx, q, d); err != nil {
+			return err
+		} else if step != nil {
+			*s = *step
+			continue
+		}
+		c, err := r.conflict(q)
+		if err != nil {
+			return err
+		}
+		d.conflicts = append(d.conflicts, c)
+	}
+	p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool { return s.Dispute != nil })
+	return nil
+}
+
+// open reads the texts of a dispute.
+func (r *run) open(q *plan.Dispute, row *plan.Row) (*dispute, error) {
+	d := &dispute{Dispute: q, row: row, entry: r.entries[row.Key]}
+	var err error
+	if d.entry != nil && row.Version > 0 {
+		if d.agreed, err = r.text(d.entry.Text); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range q.Sides {
+		s := side{member: n, sum: row.Seen[n].Sum}
+		if s.text, err = r.text(r.members[n].obs[row.Seen[n].Ref].Text); err != nil {
+			return nil, err
+		}
+		if d.entry != nil && d.entry.marks[n] != nil {
+			if s.mark, err = r.text(d.entry.marks[n].Text); err != nil {
+				return nil, err
+			}
+		}
+		d.sides = append(d.sides, s)
+	}
+	return d, nil
+}
+
+// candidates are the different texts that may win: the sides', and the agreed
+// one where it is a side.
+func (q *dispute) candidates() []side {
+	var all []side
+	if q.Agreed && q.agreed != nil {
+		all = append(all, side{member: plan.Ledger, sum: q.row.Sum, text: q.agreed})
+	}
+	for _, s := range q.sides {
+		if !slices.ContainsFunc(all, func(o side) bool { return o.sum == s.sum }) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// settleByRule gives the step that the rules make of a dispute; nil if a person
+// must decide.
+func (r *run) settleByRule(ctx context.Context, q *dispute, d *decision) (*plan.Step, error) {
+	switch q.How {
+	case plan.Merge:
+		if text, _, _ := q.merge(); text != nil {
+			return r.agreeOn(q, text, "merged", d), nil
+		}
+	case plan.Newest:
+		if w := newest(q.candidates()); w != nil {
+			return r.winner(q, *w), nil
+		}
+	case plan.Both:
+		return r.keepBoth(q, d), nil
+	case plan.Command:
+		text, err := r.command(ctx, q)
+		if err != nil {
+			r.complain(r.members[q.sides[0].member], string(q.row.Key), r.name(q.row, q.sides[0].member), q.row.UID, err)
+		} else if text != nil {
+			return r.agreeOn(q, text, "merged", d), nil
+		}
+	}
+	return nil, nil
+}
+
+// agreeOn makes a text the agreed one that no member need hold.
+func (r *run) agreeOn(q *dispute, text []byte, why string, d *decision) *plan.Step {
+	sum := item.Sum(text)
+	from := plan.Ledger
+	for _, c := range q.candidates() {
+		if item.Same(c.text, text) {
+			return r.winner(q, c)
+		}
+	}
+	d.given[q.row.Key] = given{text, why}
+	step := plan.Agree(r.planMembers(), q.row, sum, from)
+	return &step
+}
+
+func (r *run) winner(q *dispute, w side) *plan.Step {
+	step := plan.Agree(r.planMembers(), q.row, w.sum, w.member)
+	return &step
+}
+
+// newest is the one text that is later than all others, where all tell.
+func newest(all []side) *side {
+	var best *side
+	for i := range all {
+		later := true
+		for j := range all {
+			if i != j {
+				order, known := item.Newer(item.Read(all[i].text), item.Read(all[j].text))
+				later = later && known && order > 0
+			}
+		}
+		if later {
+			best = &all[i]
+		}
+	}
+	return best
+}
+
+// keepBoth lets one text stay and gives each other one a UID of its own, always
+// the same for the same text, so that it does not matter where a run is cut off.
+func (r *run) keepBoth(q *dispute, d *decision) *plan.Step {
+	all := q.candidates()
+	slices.SortFunc(all, func(a, b side) int { return strings.Compare(r.nameOf(a), r.nameOf(b)) })
+	for _, c := range all[1:] {
+		uid := engine.UID(string(q.row.UID) + "-" + hex.EncodeToString(c.sum[:6]))
+		text := item.WithUID(c.text, uid)
+		key := plan.Key("u:" + string(uid))
+		if r.entries[key] != nil {
+			continue
+		}
+		d.given[key] = given{text: text}
+		d.extra = append(d.extra, ledger.Item{Key: string(key), UID: uid, Version: 1, Sum: item.Sum(text), Components: strings.Join(item.Read(text).Components, ","), Job: r.opt.Job})
+	}
+	return r.winner(q, all[0])
+}
+
+// nameOf orders the sides of a dispute; what was agreed comes first.
+func (r *run) nameOf(s side) string {
+	if s.member == plan.Ledger {
+		return ""
+	}
+	return string(r.members[s.member].ID)
+}
+
+// askedFor is the key of the conflict that this run is to settle.
+func (r *run) askedFor(rows map[plan.Key]*plan.Row) (plan.Key, error) {
+	if r.opt.Decide == nil {
+		return "", nil
+	}
+	all, err := r.set.Conflicts()
+	if err != nil {
+		return "", err
+	}
+	for _, c := range all {
+		if c.ID == r.opt.Decide.Conflict {
+			return plan.Key(c.Key), nil
+		}
+	}
+	return "", engine.Fail(engine.NotFound, "settle conflict", r.opt.Decide.Conflict, "it is not open (any more)")
+}
+
+// settleAsAsked gives the step that a person made of a dispute; nil to leave it.
+func (r *run) settleAsAsked(q *dispute, d *decision) (*plan.Step, error) {
+	how := r.opt.Decide
+	wrong := func(format string, args ...any) error {
+		return engine.Fail(engine.Invalid, "settle conflict", how.Conflict, format, args...)
+	}
+	switch how.Choice {
+	case "member":
+		return r.settleForMember(q, how.Member)
+	case "newest":
+		if w := newest(q.candidates()); w != nil {
+			return r.winner(q, *w), nil
+		}
+		return nil, wrong("its texts do not all carry SEQUENCE or LAST-MODIFIED, or are equally new: name a member")
+	case "both":
+		return r.keepBoth(q, d), nil
+	case "merged":
+		text := how.Text
+		if text == nil {
+			_, text, _ = q.merge()
+		}
+		if text == nil {
+			return nil, wrong("no merge can be proposed: give the text, or name a member")
+		}
+		if info := item.Read(text); !info.Parsed || info.UID != q.row.UID {
+			return nil, wrong("the text given is not the item (%s, UID %q)", info.Reason, info.UID)
+		}
+		return r.agreeOn(q, text, "merged", d), nil
+	case "skip":
+		d.skip = how.Conflict
+		return nil, nil
+	}
+	return nil, wrong("there is no choice %q", how.Choice)
+}
+
+func (r *run) settleForMember(q *dispute, id engine.MemberID) (*plan.Step, error) {
+	n := slices.IndexFunc(r.members, func(m *member) bool { return m.ID == id })
+	switch {
+	case n < 0:
+		return nil, engine.Fail(engine.NotFound, "settle conflict", r.opt.Decide.Conflict, "%s is no member of this set", id)
+	case q.row.Seen[n].Is == plan.Unread:
+		return nil, engine.Fail(engine.Offline, "settle conflict", r.opt.Decide.Conflict, "%s cannot be read now", id)
+	case q.row.Seen[n].Is == plan.Absent:
+		step := plan.Remove(r.planMembers(), q.row)
+		return &step, nil
+	}
+	step := plan.Agree(r.planMembers(), q.row, q.row.Seen[n].Sum, n)
+	return &step, nil
+}
+
+// merge combines the edits of all sides, each against its own mark. Where they
+// clash there is only a proposal, and the names of the properties in dispute.
+func (q *dispute) merge() (merged, proposal []byte, clashes []string) {
+	return nil, nil, nil
+}
+
+// conflict is what the ledger keeps of a dispute that nobody settled.
+func (r *run) conflict(q *dispute) (ledger.Conflict, error) {
+	_, proposal, clashes := q.merge()
+	c := ledger.Conflict{Key: string(q.row.Key), UID: q.row.UID, Kind: q.Kind, Clashes: clashes, Item: r.name(q.row, q.sides[0].member)}
+	info := item.Read(q.sides[0].text)
+	c.Summary = info.Summary
+	if len(info.Components) > 0 {
+		c.Component = info.Components[0]
+	}
+	if q.entry != nil {
+		c.Base = q.entry.Text
+	}
+	for n, s := range q.row.Seen {
+		switch {
+		case s.Is == plan.Present:
+			c.Sides = append(c.Sides, ledger.Side{Member: r.members[n].ID, Text: r.members[n].obs[s.Ref].Text})
+		case s.Is == plan.Absent && q.row.Marks[n] != nil:
+			c.Sides = append(c.Sides, ledger.Side{Member: r.members[n].ID, Gone: true})
+		}
+	}
+	if proposal == nil || r.opt.DryRun {
+		return c, nil
+	}
+	return c, r.set.Do(func(ch *ledger.Change) (err error) {
+		c.Proposal, err = ch.Text(proposal)
+		return err
+	})
+}
+
+// name is what people call an item at a member: its name there, or at another
+// that has it, or its UID.
+func (r *run) name(row *plan.Row, n int) string {
+	if row.Seen[n].Is == plan.Present {
+		return string(row.Seen[n].Ref)
+	}
+	if row.Marks[n] != nil {
+		return string(row.Marks[n].Ref)
+	}
+	for _, s := range row.Seen {
+		if s.Is == plan.Present {
+			return string(s.Ref)
+		}
+	}
+	if row.UID != "" {
+		return string(row.UID)
+	}
+	return string(row.Key)
+}

@@ -1,0 +1,185 @@
+package group
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/engine/plan"
+)
+
+// How many writes are announced to the ledger, made, and recorded at once.
+const (
+	batchWrites = 128
+	batchBytes  = 4 << 20
+)
+
+// A task is one write to one member.
+type task struct {
+	op     plan.Op
+	entry  *entry
+	name   string
+	reason string // for history
+	text   []byte
+	intent ledger.Intent
+}
+
+// execute carries out the writes of a plan, each member by itself. An error is
+// the ledger's.
+func (r *run) execute(ctx context.Context, d *decision, rows []plan.Row) error {
+	byKey := make(map[plan.Key]*plan.Row, len(rows))
+	for i := range rows {
+		byKey[rows[i].Key] = &rows[i]
+	}
+	tasks := make([][]*task, len(r.members))
+	total := 0
+	for _, s := range d.plan.Steps {
+		for _, op := range s.Ops {
+			if op.Verb == plan.Link {
+				continue
+			}
+			t := &task{op: op, entry: r.entries[s.Key], name: r.name(byKey[s.Key], op.Member), reason: "overwritten"}
+			if op.Verb == plan.Delete {
+				t.reason = "deleted"
+			} else if g := d.given[s.Key]; g.heard != "" {
+				t.reason = g.heard
+			}
+			tasks[op.Member] = append(tasks[op.Member], t)
+			total++
+		}
+	}
+	r.sink.Total(total)
+	var wg sync.WaitGroup
+	errs := make([]error, len(r.members))
+	for i, m := range r.members {
+		if len(tasks[i]) > 0 && m.err == nil {
+			// Deletions first: a server may not take an item's UID twice.
+			slices.SortStableFunc(tasks[i], func(a, b *task) int { return cmp.Compare(b.op.Verb, a.op.Verb) })
+			w := &writer{run: r, m: m, owners: map[engine.Ref]*entry{}}
+			wg.Go(func() { errs[i] = w.write(ctx, tasks[i]) })
+		}
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A writer writes to one member.
+type writer struct {
+	*run
+	m      *member
+	unread []engine.Ref // written, and not vouched for
+	owners map[engine.Ref]*entry
+}
+
+func (w *writer) write(ctx context.Context, tasks []*task) error {
+	for len(tasks) > 0 && w.m.err == nil && ctx.Err() == nil {
+		n, err := w.announce(tasks)
+		if err != nil {
+			return err
+		}
+		if err := w.apply(ctx, tasks[:n]); err != nil {
+			return err
+		}
+		tasks = tasks[n:]
+	}
+	return w.readBack(ctx)
+}
+
+// announce reads the texts of as many tasks as make a batch, and records that
+// they are about to be written.
+func (w *writer) announce(tasks []*task) (n int, err error) {
+	size := 0
+	for n < len(tasks) && n < batchWrites && size < batchBytes {
+		t := tasks[n]
+		if t.op.Verb != plan.Delete {
+			if t.text, err = w.text(t.entry.Text); err != nil {
+				return 0, err
+			}
+			size += len(t.text)
+		}
+		n++
+	}
+	return n, w.set.Do(func(c *ledger.Change) error {
+		for _, t := range tasks[:n] {
+			if err := c.Intend(w.intent(t), w.version(w.m, t.entry, t.op.Over.Ref, t.reason)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *writer) intent(t *task) *ledger.Intent {
+	t.intent = ledger.Intent{Member: w.m.id, Key: t.entry.Key, Verb: verbOf(t.op.Verb), Version: t.op.Version, Old: t.op.Over, Job: w.opt.Job}
+	if t.op.Verb != plan.Delete {
+		t.intent.Sum, t.intent.Text = t.entry.Sum, t.entry.Text
+	}
+	if o := w.m.obs[t.op.Over.Ref]; t.op.Verb != plan.Create && o != nil {
+		t.intent.Was = o.Text
+	}
+	return &t.intent
+}
+
+// apply makes the writes of a batch and records what came of them.
+func (w *writer) apply(ctx context.Context, tasks []*task) error {
+	writes := make([]engine.Write, len(tasks))
+	for i, t := range tasks {
+		writes[i] = engine.Write{Verb: verbOf(t.op.Verb), UID: t.entry.UID, Old: t.op.Over, Was: t.op.Was, Text: t.text}
+	}
+	type done struct {
+		*task
+		engine.Outcome
+	}
+	var outcomes []done
+	for i, out := range w.m.Storage.Apply(ctx, writes) {
+		if i < 0 || i >= len(tasks) {
+			w.m.end(out.Err)
+			break
+		}
+		outcomes = append(outcomes, done{tasks[i], out})
+		w.sink.Done(1, int64(len(tasks[i].text)))
+		if out.Err != nil && endsMember(out.Err) {
+			w.m.end(out.Err)
+			break
+		}
+	}
+	return w.set.Do(func(c *ledger.Change) error {
+		for _, o := range outcomes {
+			if err := w.record(c, o.task, o.Outcome); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// endsMember tells whether what befell one write will befell every other.
+func endsMember(err error) bool {
+	switch engine.KindOf(err) {
+	case engine.Offline, engine.Cancelled, engine.AuthRequired, engine.AuthFailed, engine.SecretLocked,
+		engine.CertUntrusted, engine.CertExpired, engine.CertHostMismatch, engine.CertRevoked, engine.CertInvalid,
+		engine.ConnectionRefused, engine.ConnectionLost, engine.HostNotFound, engine.ServerBusy, engine.Timeout, engine.CollectionGone,
+		engine.ReadOnly, engine.QuotaExceeded, engine.Disabled, engine.PluginMissing, engine.PluginGone, engine.PluginProtocol, engine.PeerRefused:
+		return true
+	}
+	return false
+}
+
+// refused tells whether an error proves that a write changed nothing. After any
+// other the next survey finds out.
+func refused(err error) bool {
+	switch engine.KindOf(err) {
+	case engine.Changed, engine.AlreadyExists, engine.InvalidItem, engine.TooLarge, engine.Forbidden, engine.Denied, engine.NotSupported, engine.Invalid,
+		engine.ReadOnly, engine.QuotaExceeded, engine.AuthRequired, engine.AuthFailed, engine.SecretLocked, engine.ConnectionRefused, engine.HostNotFound:
+		return true
+	}
+	return false
+}

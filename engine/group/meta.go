@@ -1,0 +1,244 @@
+package group
+
+import (
+	"context"
+	"strings"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/ledger"
+)
+
+// A value is one property of a collection: there or not.
+type value struct {
+	present bool
+	text    string
+}
+
+// same compares as people do: servers write colours and names in their own way.
+func (v value) same(key engine.MetaKey, o value) bool {
+	if v.present != o.present {
+		return false
+	}
+	return normal(key, v.text) == normal(key, o.text)
+}
+
+func normal(key engine.MetaKey, s string) string {
+	s = strings.TrimSpace(s)
+	if key == engine.MetaColor {
+		s = strings.ToUpper(s)
+		if len(s) == 9 {
+			s = s[:7] // without opacity
+		}
+	}
+	return s
+}
+
+// A metaSide is one member's view of one property.
+type metaSide struct {
+	m       *member
+	storage engine.MetaStorage // nil if it keeps none
+	now     value
+	mark    *ledger.Meta // nil if it never was in step
+}
+
+// syncMeta brings names, colours, descriptions and order into step, each for
+// itself: three-way, and won by the first member where they clash.
+func (r *run) syncMeta(ctx context.Context) error {
+	if r.opt.DryRun {
+		return nil
+	}
+	known, err := r.set.Metas()
+	if err != nil {
+		return err
+	}
+	type at struct {
+		member   engine.MemberID
+		identity string
+		key      engine.MetaKey
+	}
+	marks := make(map[at]*ledger.Meta, len(known))
+	for i, k := range known {
+		marks[at{k.Member, k.Identity, k.Key}] = &known[i]
+	}
+	current := r.metas(ctx)
+	for _, key := range engine.MetaKeys {
+		var sides []metaSide
+		for _, m := range r.members {
+			meta, is := current[m]
+			if !is || m.err != nil {
+				continue
+			}
+			text, present := meta[key]
+			s := metaSide{m: m, now: value{present, text}, mark: marks[at{m.ID, m.Identity, key}]}
+			s.storage, _ = m.Storage.(engine.MetaStorage)
+			if s.storage != nil && (s.mark == nil || !s.mark.Unkept) {
+				sides = append(sides, s)
+			}
+		}
+		if len(sides) >= 2 {
+			if err := r.syncKey(ctx, key, sides, marks[at{"", "", key}]); err != nil {
+				return err
+			}
+		}
+	}
+	return r.finishMeta()
+}
+
+// finishMeta stores the problems with properties, and lets go of old ones.
+func (r *run) finishMeta() error {
+	var now []ledger.Problem
+	var over []place
+	for at, p := range r.problems {
+		if isMeta(at) {
+			now = append(now, p)
+		}
+	}
+	for at := range r.old {
+		if _, still := r.problems[at]; isMeta(at) && !still {
+			over = append(over, at)
+		}
+	}
+	if len(now)+len(over) == 0 {
+		return nil
+	}
+	return r.set.Do(func(c *ledger.Change) error {
+		for _, p := range now {
+			if err := c.PutProblem(p); err != nil {
+				return err
+			}
+		}
+		for _, at := range over {
+			if err := c.DropProblem(at.member, string(at.key), false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func isMeta(at place) bool { return strings.HasPrefix(string(at.key), "m:") }
+
+// metas is what every member that was read has now.
+func (r *run) metas(ctx context.Context) map[*member]engine.Meta {
+	current := map[*member]engine.Meta{}
+	for _, m := range r.members {
+		storage, is := m.Storage.(engine.MetaStorage)
+		switch {
+		case !m.read || m.err != nil || !is:
+		case m.Meta != nil:
+			current[m] = m.Meta
+		case m.asked:
+			meta, err := storage.Meta(ctx)
+			if err == nil {
+				current[m] = meta
+			} else if !engine.IsKind(err, engine.NotSupported) {
+				r.complain(m, "m:", "properties", "", err)
+			}
+		}
+	}
+	return current
+}
+
+func (r *run) syncKey(ctx context.Context, key engine.MetaKey, sides []metaSide, agreed *ledger.Meta) error {
+	target, losers := r.metaTarget(key, sides, agreed)
+	if target == nil {
+		return nil
+	}
+	var store []ledger.Meta
+	for _, s := range sides {
+		if m := r.bringMeta(ctx, key, s, *target); m != nil && (s.mark == nil || *m != *s.mark) {
+			store = append(store, *m)
+		}
+	}
+	if a := (ledger.Meta{Key: key, Present: target.present, Value: target.text}); agreed == nil || a != *agreed {
+		store = append(store, a)
+	}
+	if len(store) == 0 && len(losers) == 0 {
+		return nil
+	}
+	return r.set.Do(func(c *ledger.Change) error {
+		for _, s := range losers {
+			id, err := c.Text([]byte(s.now.text))
+			if err != nil {
+				return err
+			}
+			if _, err := c.Keep(engine.Version{Member: s.m.ID, Item: string(key), Job: r.opt.Job, Reason: "conflict"}, id); err != nil {
+				return err
+			}
+		}
+		for _, m := range store {
+			if err := c.PutMeta(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// metaTarget is the value that all are to have; nil if there is nothing to do.
+// A new value wins over a removal, and the first member over the others.
+func (r *run) metaTarget(key engine.MetaKey, sides []metaSide, agreed *ledger.Meta) (*value, []metaSide) {
+	if r.rules.From != "" {
+		for _, s := range sides {
+			if s.m.ID == r.rules.From {
+				return &s.now, nil
+			}
+		}
+		return nil, nil
+	}
+	var winner *metaSide
+	var changed []metaSide
+	for _, s := range sides {
+		if s.changed(key, agreed) {
+			changed = append(changed, s)
+			if winner == nil || s.now.present && !winner.now.present {
+				winner = &s
+			}
+		}
+	}
+	if winner == nil {
+		if agreed == nil {
+			return nil, nil
+		}
+		return &value{agreed.Present, agreed.Value}, nil
+	}
+	var losers []metaSide
+	for _, s := range changed {
+		if s.now.present && !s.now.same(key, winner.now) {
+			losers = append(losers, s)
+		}
+	}
+	return &winner.now, losers
+}
+
+// changed tells whether a member's value is news. One that never was in step and
+// has none is waiting to be given one.
+func (s metaSide) changed(key engine.MetaKey, agreed *ledger.Meta) bool {
+	if s.mark != nil {
+		return !s.now.same(key, value{s.mark.Present, s.mark.Value})
+	}
+	return s.now.present && (agreed == nil || !s.now.same(key, value{agreed.Present, agreed.Value}))
+}
+
+// bringMeta gives a member the value and tells what its mark is then; nil to
+// leave it as it was.
+func (r *run) bringMeta(ctx context.Context, key engine.MetaKey, s metaSide, target value) *ledger.Meta {
+	mark := ledger.Meta{Member: s.m.ID, Identity: s.m.Identity, Key: key, Present: s.now.present, Value: s.now.text}
+	if s.now.same(key, target) || s.m.ReadOnly || s.m.err != nil {
+		return &mark
+	}
+	err := s.storage.SetMeta(ctx, key, target.text, target.present)
+	switch {
+	case err == nil:
+		mark.Present, mark.Value = target.present, target.text
+		return &mark
+	case engine.IsKind(err, engine.NotSupported):
+		mark.Unkept = true
+		return &mark
+	case endsMember(err):
+		s.m.end(err)
+	default:
+		r.complain(s.m, "m:"+string(key), string(key), "", err)
+	}
+	return s.mark
+}

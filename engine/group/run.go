@@ -1,0 +1,284 @@
+package group
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/engine/plan"
+)
+
+// rounds bounds how often a run looks again at members that moved under its
+// hands. What moves even then is the next run's.
+const rounds = 2
+
+// A run is one Sync under way. Its goroutines, one for each member, share the
+// book and the result under mu; each has its member to itself.
+type run struct {
+	set     *ledger.Set
+	rules   Rules
+	opt     Options
+	sink    Sink
+	members []*member
+	now     time.Time
+
+	mu       sync.Mutex
+	entries  map[plan.Key]*entry
+	byID     map[int64]*entry
+	texts    map[ledger.TextID][]byte // of a dry run, which stores none; negative ids
+	problems map[place]ledger.Problem // of this run
+	old      map[place]ledger.Problem // of earlier ones
+	total    engine.Counts
+	changed  map[engine.MemberID]*changes
+	failure  error
+	slow     string
+	again    bool
+	moved    bool // somebody changed an item while it was being written
+}
+
+// A place is one item at one member.
+type place struct {
+	member engine.MemberID
+	key    plan.Key
+}
+
+// A member is one collection of the set and what the run knows of it.
+type member struct {
+	Member
+	n      int
+	id     int64 // in the ledger; 0 in a dry run that meets it first
+	known  ledger.Member
+	stored bool // the ledger knows it
+	look   bool // in this round it is asked, whatever its state
+	read   bool // the run knows all its items
+	err    error
+
+	obs     map[engine.Ref]*seen
+	gone    []engine.Ref // stored as seen, and not there any more
+	intents []ledger.Intent
+	adopted []*ledger.Mark // recognised as ours, to be stored
+	token   engine.Token
+	tracker engine.Tracker // nil once it said that it is none
+	inline  bool           // its changes bring texts along
+	asked   bool           // it was surveyed, not only remembered
+	counts  engine.Counts
+}
+
+// seen is one item of a member as last observed.
+type seen struct {
+	ledger.Seen
+	stored bool // it has a row of its own in the ledger
+	dirty  bool // it must be stored
+	fresh  bool // its text was read in this run
+
+	// written is what we wrote there, where this is the first look at it since.
+	written *ledger.Seen
+}
+
+// An entry is one item of the set.
+type entry struct {
+	ledger.Item
+	marks []*ledger.Mark // by member
+	given ledger.TextID  // the text to agree on, where no member holds it
+}
+
+// changes collects names for Result.Changed.
+type changes struct{ added, modified, removed map[string]bool }
+
+func newRun(set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) *run {
+	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now(), changed: map[engine.MemberID]*changes{}}
+	for n, m := range members {
+		r.members = append(r.members, &member{Member: m, n: n, err: m.Err, look: true})
+	}
+	return r
+}
+
+// quiet lets several goroutines tell one sink.
+type quiet struct {
+	mu   sync.Mutex
+	sink Sink
+}
+
+func (q *quiet) Phase(name string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sink.Phase(name)
+}
+
+func (q *quiet) Total(items int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sink.Total(items)
+}
+
+func (q *quiet) Done(items int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sink.Done(items, bytes)
+}
+
+func (q *quiet) Item(step engine.ItemStep) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sink.Item(step)
+}
+
+// sync makes rounds until nothing moved under its hands.
+func (r *run) sync(ctx context.Context) error {
+	if !slices.ContainsFunc(r.members, func(m *member) bool { return !m.ReadOnly }) {
+		r.failure = engine.Fail(engine.ReadOnly, "sync", string(r.set.Key().Group), "every member is read-only, so that nothing can be brought into step: let davbus write to one of them")
+		return nil
+	}
+	for n := range rounds {
+		if err := r.round(ctx); err != nil {
+			return err
+		}
+		if n > 0 {
+			r.failure = nil // the set was compared; its members tell what failed
+		}
+		if !r.moved || n+1 == rounds || r.opt.DryRun {
+			break
+		}
+		r.moved = false
+	}
+	if ctx.Err() == nil && !r.stuck() {
+		if err := r.syncMeta(ctx); err != nil {
+			return err
+		}
+	}
+	return cancelled(ctx)
+}
+
+func cancelled(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return engine.Fail(engine.Cancelled, "sync", "", "%w", context.Cause(ctx))
+}
+
+// round surveys, decides and carries out.
+func (r *run) round(ctx context.Context) error {
+	if err := r.load(); err != nil {
+		return err
+	}
+	r.sink.Phase("list")
+	if err := r.survey(ctx); err != nil {
+		return err
+	}
+	if err := cancelled(ctx); err != nil {
+		return err
+	}
+	r.sink.Phase("compare")
+	rows, err := r.match()
+	if err != nil {
+		return err
+	}
+	if r.stuck() {
+		return r.finish(nil, nil)
+	}
+	d, err := r.decide(ctx, rows)
+	if err != nil {
+		return err
+	}
+	if r.opt.DryRun {
+		r.tell(d, rows)
+		return nil
+	}
+	if err := r.agree(d, rows); err != nil {
+		return err
+	}
+	r.sink.Phase("write")
+	if err := r.execute(ctx, d, rows); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return r.finish(nil, nil) // what was not begun is the next run's
+	}
+	r.sink.Phase("finish")
+	return r.finish(d, rows)
+}
+
+// stuck tells that too few members answered for anything to be decided.
+func (r *run) stuck() bool {
+	read, first := 0, error(nil)
+	for _, m := range r.members {
+		switch {
+		case m.read:
+			read++
+		case m.ID == r.rules.From:
+			r.failure = m.failed()
+			return true
+		case first == nil:
+			first = m.failed()
+		}
+	}
+	if read < 2 {
+		r.failure = first
+		if r.failure == nil {
+			r.failure = engine.Fail(engine.Invalid, "sync", string(r.set.Key().Group), "a set needs two members; add another")
+		}
+		return true
+	}
+	return false
+}
+
+func (m *member) failed() error {
+	if m.err != nil {
+		return m.err
+	}
+	return engine.Fail(engine.Offline, "read", string(m.ID), "it is not available now")
+}
+
+// end leaves a member out of the rest of the run.
+func (m *member) end(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+func (r *run) result() Result {
+	res := Result{
+		Set:        engine.PartReport{ID: r.set.Key().ID, Counts: r.total, Failure: engine.FailureOf(r.failure)},
+		Changed:    map[engine.MemberID]engine.ItemsChanged{},
+		Count:      map[engine.MemberID]int{},
+		SlowReason: r.slow,
+		Again:      r.again,
+	}
+	for _, m := range r.members {
+		res.Set.Add(m.counts)
+		res.Members = append(res.Members, engine.PartReport{ID: string(m.ID), Counts: m.counts, Failure: engine.FailureOf(m.err)})
+		if m.read {
+			res.Count[m.ID] = len(m.obs)
+		}
+	}
+	for id, c := range r.changed {
+		res.Changed[id] = engine.ItemsChanged{Collection: id, Added: names(c.added), Modified: names(c.modified), Removed: names(c.removed)}
+	}
+	return res
+}
+
+func names(set map[string]bool) []string {
+	var list []string
+	for name := range set {
+		list = append(list, name)
+	}
+	slices.SortFunc(list, strings.Compare)
+	return list
+}
+
+// note remembers what changed at a member, for those who listen. Call it with
+// the member's goroutine or alone.
+func (r *run) note(m *member, what string, ref engine.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.changed[m.ID]
+	if c == nil {
+		c = &changes{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+		r.changed[m.ID] = c
+	}
+	map[string]map[string]bool{"add": c.added, "modify": c.modified, "remove": c.removed}[what][string(ref)] = true
+}

@@ -1,0 +1,359 @@
+package group
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/ledger"
+)
+
+// How much of a survey is stored at once: a first sync of many photos must not
+// hold them all in memory, and one that is cut off must not begin again.
+const (
+	storeItems = 256
+	storeBytes = 4 << 20
+)
+
+// survey looks at every member at once.
+func (r *run) survey(ctx context.Context) error {
+	r.explainSlow()
+	var wg sync.WaitGroup
+	errs := make([]error, len(r.members))
+	for i, m := range r.members {
+		if m.Storage == nil || m.err != nil {
+			m.read = false
+			continue
+		}
+		if !m.look || r.unmoved(m) {
+			m.read, m.asked, m.token = true, false, m.known.Token
+			m.look = false
+			continue
+		}
+		wg.Go(func() { errs[i] = r.read(ctx, m) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unmoved tells that a member need not be asked: it says itself that nothing
+// moved, and nothing is open there.
+func (r *run) unmoved(m *member) bool {
+	if r.opt.Slow || m.State == "" || m.State != m.known.State || m.known.Surveyed.IsZero() || len(m.intents) > 0 {
+		return false
+	}
+	for _, s := range m.obs {
+		if s.Status == ledger.Pending || s.Status == ledger.Written {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) explainSlow() {
+	switch {
+	case r.slow != "":
+	case len(r.entries) == 0:
+		r.slow = "first sync"
+	case r.opt.Slow:
+		r.slow = "asked for"
+	default:
+		for _, m := range r.members {
+			if m.Storage != nil && m.known.Surveyed.IsZero() {
+				r.slow = string(m.ID) + " is new here"
+				return
+			}
+		}
+	}
+}
+
+// read surveys one member. Its failure is the member's; an error is the ledger's.
+func (r *run) read(ctx context.Context, m *member) error {
+	m.asked, m.look = true, false
+	heads, texts, err := r.list(ctx, m)
+	if err != nil {
+		m.read = false
+		m.end(err)
+		return nil
+	}
+	var fetch []engine.Ref
+	etags := map[engine.Ref]engine.Etag{}
+	for _, h := range heads {
+		if r.mustRead(m, h) {
+			if _, here := texts[h.Ref]; !here {
+				fetch = append(fetch, h.Ref)
+				etags[h.Ref] = h.Etag
+			}
+		}
+	}
+	r.sink.Total(len(fetch) + len(texts))
+	if len(fetch) > 0 {
+		r.sink.Phase("fetch")
+	}
+	in := &intake{run: r, m: m, etags: etags}
+	for _, h := range heads {
+		if text, here := texts[h.Ref]; here && r.mustRead(m, h) {
+			if err := in.take(engine.Item{Head: h, Text: text}, nil); err != nil {
+				return err
+			}
+		}
+	}
+	failed, err := in.fetch(ctx, fetch)
+	if err != nil {
+		return err
+	}
+	if m.read = failed == nil; !m.read {
+		m.end(failed)
+	}
+	return nil
+}
+
+// mustRead tells whether a text is to be read: its head is new, or cannot tell.
+func (r *run) mustRead(m *member, h engine.Head) bool {
+	s := m.obs[h.Ref]
+	return s == nil || h.Etag == "" || s.Etag != h.Etag || s.Status == ledger.Pending || s.Status == ledger.Written || r.opt.Slow && !s.fresh
+}
+
+// list gives the heads of all items, and drops from what was seen what is not
+// there any more. Only a listing that came to its end does that.
+func (r *run) list(ctx context.Context, m *member) ([]engine.Head, map[engine.Ref][]byte, error) {
+	if m.tracker == nil {
+		m.tracker, _ = m.Storage.(engine.Tracker)
+	}
+	if m.tracker != nil {
+		since := m.known.Token
+		if r.opt.Slow || m.known.Surveyed.IsZero() {
+			since = ""
+		}
+		d, err := m.tracker.Changes(ctx, since)
+		if err == nil {
+			m.token, m.inline = d.Token, len(d.Texts) > 0 || len(d.Changed) == 0
+			if !d.Full && since == "" {
+				d.Full = true // everything was asked for
+			}
+			r.apply(m, d)
+			return m.unfinished(d.Changed), d.Texts, nil
+		}
+		if !engine.IsKind(err, engine.NotSupported) {
+			return nil, nil, err
+		}
+		m.tracker = nil
+	}
+	m.token = ""
+	var heads []engine.Head
+	for h, err := range m.Storage.List(ctx) {
+		if err != nil {
+			return nil, nil, err
+		}
+		heads = append(heads, h)
+	}
+	r.apply(m, engine.Delta{Full: true, Changed: heads})
+	return m.unfinished(heads), nil, nil
+}
+
+// unfinished adds to what a delta names what an earlier run could not read.
+func (m *member) unfinished(heads []engine.Head) []engine.Head {
+	named := make(map[engine.Ref]bool, len(heads))
+	var all []engine.Head
+	for _, h := range heads {
+		if !named[h.Ref] {
+			named[h.Ref] = true
+			all = append(all, h)
+		}
+	}
+	for ref, s := range m.obs {
+		if (s.Status == ledger.Pending || s.Status == ledger.Written) && !named[ref] {
+			all = append(all, engine.Head{Ref: ref, Etag: s.Etag})
+		}
+	}
+	return all
+}
+
+// apply drops what a delta says is gone.
+func (r *run) apply(m *member, d engine.Delta) {
+	gone := d.Gone
+	if d.Full {
+		there := make(map[engine.Ref]bool, len(d.Changed))
+		for _, h := range d.Changed {
+			there[h.Ref] = true
+		}
+		gone = nil
+		for ref := range m.obs {
+			if !there[ref] {
+				gone = append(gone, ref)
+			}
+		}
+	} else {
+		// A delta may repeat itself; the later word about a ref is that it is there.
+		gone = slices.DeleteFunc(slices.Clone(gone), func(ref engine.Ref) bool {
+			return slices.ContainsFunc(d.Changed, func(h engine.Head) bool { return h.Ref == ref })
+		})
+	}
+	for _, ref := range gone {
+		s := m.obs[ref]
+		if s == nil {
+			continue
+		}
+		if s.stored {
+			m.gone = append(m.gone, ref)
+		}
+		delete(m.obs, ref)
+		if !m.known.Surveyed.IsZero() {
+			r.note(m, "remove", ref)
+		}
+	}
+}
+
+// An intake takes items in as a member yields them.
+type intake struct {
+	*run
+	m     *member
+	etags map[engine.Ref]engine.Etag // of what is to be fetched
+	batch []*seen
+	texts [][]byte
+	bytes int
+}
+
+// fetch reads refs. What was not answered is asked again by the next run, and is
+// meanwhile not known. The first result is the member's failure.
+func (in *intake) fetch(ctx context.Context, refs []engine.Ref) (failed, err error) {
+	answered := make(map[engine.Ref]bool, len(refs))
+	if len(refs) > 0 {
+		for it, e := range in.m.Storage.Fetch(ctx, refs) {
+			if e != nil && it.Ref == "" {
+				failed = e
+				break
+			}
+			answered[it.Ref] = true
+			if err = in.take(it, e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if failed == nil {
+		for _, ref := range refs {
+			if !answered[ref] {
+				in.pend(ref)
+			}
+		}
+	}
+	return failed, in.store()
+}
+
+// pend says that an item is there, or was a moment ago, and was not read.
+func (in *intake) pend(ref engine.Ref) {
+	s := in.m.obs[ref]
+	if s == nil {
+		s = &seen{Seen: ledger.Seen{Member: in.m.id, Ref: ref}}
+		in.m.obs[ref] = s
+	}
+	s.Status, s.dirty = ledger.Pending, true
+}
+
+// refuse notes that an item cannot be read. What will not get better by itself
+// is not asked again until its etag moves.
+func (in *intake) refuse(ref engine.Ref, err error) {
+	in.pend(ref)
+	switch engine.KindOf(err) {
+	case engine.InvalidItem, engine.TooLarge, engine.Forbidden, engine.NotSupported:
+		if etag := in.etags[ref]; etag != "" {
+			in.m.obs[ref].Status, in.m.obs[ref].Etag = ledger.Broken, etag
+		}
+	}
+	in.complain(in.m, "r:"+string(ref), string(ref), "", err)
+}
+
+// take takes one item in, or the reason why it cannot be read.
+func (in *intake) take(it engine.Item, failed error) error {
+	m, old := in.m, in.m.obs[it.Ref]
+	s := &seen{Seen: ledger.Seen{Member: m.id, Ref: it.Ref, Etag: it.Etag}, dirty: true, fresh: true}
+	if old != nil {
+		s.stored = old.stored
+	}
+	if failed != nil {
+		in.refuse(it.Ref, failed)
+		return nil
+	}
+	info := item.Read(it.Text)
+	s.UID, s.Components, s.Sum = info.UID, strings.Join(info.Components, ","), item.Sum(it.Text)
+	if reason := in.unusable(info, it.Text); reason != nil {
+		s.Status = ledger.Broken
+		in.complain(m, "r:"+string(it.Ref), string(it.Ref), info.UID, reason)
+	}
+	switch {
+	case old == nil || old.Text == 0:
+		if !m.known.Surveyed.IsZero() {
+			in.note(m, "add", it.Ref)
+		}
+	case old.Sum != s.Sum && old.Status != ledger.Written:
+		in.note(m, "modify", it.Ref)
+	}
+	if old != nil && old.Status == ledger.Written {
+		s.written = &old.Seen
+	}
+	m.obs[it.Ref] = s
+	m.counts.Bytes += uint64(len(it.Text))
+	in.sink.Done(1, int64(len(it.Text)))
+	in.batch, in.texts, in.bytes = append(in.batch, s), append(in.texts, it.Text), in.bytes+len(it.Text)
+	if len(in.batch) >= storeItems || in.bytes >= storeBytes {
+		return in.store()
+	}
+	return nil
+}
+
+// unusable tells why a text must go nowhere: what is neither a calendar nor a
+// card (an error page, a file of zeros) would overwrite a good copy.
+func (in *intake) unusable(info item.Info, text []byte) error {
+	switch kind := in.set.Key().Kind; {
+	case len(text) == 0:
+		return engine.Fail(engine.InvalidItem, "read", "", "it is empty")
+	case info.Kind == "":
+		return engine.Fail(engine.InvalidItem, "read", "", "it is neither a calendar nor a card: %s", info.Reason)
+	case info.Kind != kind && (kind == engine.Calendar || kind == engine.AddressBook):
+		return engine.Fail(engine.InvalidItem, "read", "", "%s in a collection of kind %s", info.Kind, kind)
+	}
+	return nil
+}
+
+// store keeps what was taken in.
+func (in *intake) store() error {
+	batch, texts := in.batch, in.texts
+	in.batch, in.texts, in.bytes = nil, nil, 0
+	if in.opt.DryRun {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if in.run.texts == nil {
+			in.run.texts = map[ledger.TextID][]byte{}
+		}
+		for i, s := range batch {
+			s.Text = -ledger.TextID(len(in.run.texts)) - 1
+			in.run.texts[s.Text] = texts[i]
+		}
+		return nil
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return in.set.Do(func(c *ledger.Change) (err error) {
+		for i, s := range batch {
+			if s.Text, err = c.Text(texts[i]); err != nil {
+				return err
+			}
+			if s.written == nil {
+				if err := c.PutSeen(s.Seen); err != nil {
+					return err
+				}
+				s.stored, s.dirty = true, false
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,292 @@
+package group
+
+import (
+	"slices"
+	"strings"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/engine/plan"
+)
+
+// match tells which item of which member is which, stores what the survey
+// learned together with how far it came, and gives the rows to decide about.
+func (r *run) match() ([]plan.Row, error) {
+	rows, clashes := plan.Match(r.rows(), r.surveys())
+	for _, m := range r.members {
+		if m.read && m.asked {
+			r.resume(m, rows)
+		}
+	}
+	for _, c := range clashes {
+		r.clash(c)
+	}
+	if err := r.remember(rows); err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		r.scope(&rows[i])
+		if err := r.settle(&rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+func (r *run) rows() []plan.Row {
+	rows := make([]plan.Row, 0, len(r.entries))
+	marks := make([]plan.Mark, 0, len(r.entries)*len(r.members))
+	for _, e := range r.byID {
+		row := plan.Row{Key: plan.Key(e.Key), UID: e.UID, Version: e.Version, Sum: e.Sum, Marks: make([]*plan.Mark, len(r.members))}
+		for n, k := range e.marks {
+			if k != nil {
+				marks = append(marks, planMark(k))
+				row.Marks[n] = &marks[len(marks)-1]
+			}
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b plan.Row) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	return rows
+}
+
+func planMark(k *ledger.Mark) plan.Mark {
+	return plan.Mark{Head: engine.Head{Ref: k.Ref, Etag: k.Etag}, Sum: k.Sum, Version: k.Version, Gone: k.Gone}
+}
+
+// surveys gives what members have in the planner's words. What a member does not
+// take by its components is not its business, and so not gone either.
+func (r *run) surveys() []plan.Survey {
+	surveys := make([]plan.Survey, len(r.members))
+	for n, m := range r.members {
+		if !m.read {
+			continue
+		}
+		s := plan.Survey{Complete: true, Items: make([]plan.Item, 0, len(m.obs))}
+		for _, o := range m.obs {
+			usable := o.Status == ledger.Known || o.Status == ledger.Written
+			s.Items = append(s.Items, plan.Item{Head: engine.Head{Ref: o.Ref, Etag: o.Etag}, Raw: o.Sum, UID: o.UID, Unread: !usable || !m.takes(o.Components)})
+		}
+		slices.SortFunc(s.Items, func(a, b plan.Item) int { return strings.Compare(string(a.Ref), string(b.Ref)) })
+		surveys[n] = s
+	}
+	return surveys
+}
+
+func (m *member) takes(components string) bool {
+	var list []string
+	if components != "" {
+		list = strings.Split(components, ",")
+	}
+	return item.Takes(m.Components, item.Info{Components: list})
+}
+
+// scope takes a row out of reach of members that do not take such items.
+func (r *run) scope(row *plan.Row) {
+	for n, m := range r.members {
+		if row.Seen[n].Is == plan.Absent && !m.takes(r.componentsOf(row)) {
+			row.Seen[n] = plan.Seen{}
+		}
+	}
+}
+
+func (r *run) componentsOf(row *plan.Row) string {
+	if e := r.entries[row.Key]; e != nil && e.Components != "" {
+		return e.Components
+	}
+	for n, s := range row.Seen {
+		if s.Is == plan.Present {
+			return r.members[n].obs[s.Ref].Components
+		}
+	}
+	return ""
+}
+
+// resume finds out what became of writes whose outcome was not recorded, and
+// takes what a server made of our texts for what it is: ours.
+func (r *run) resume(m *member, rows []plan.Row) {
+	byKey := make(map[plan.Key]*plan.Row, len(m.intents))
+	if len(m.intents) > 0 {
+		for i := range rows {
+			byKey[rows[i].Key] = &rows[i]
+		}
+	}
+	for _, i := range m.intents {
+		row, e := byKey[plan.Key(i.Key)], r.entries[plan.Key(i.Key)]
+		if row != nil && e != nil && row.Seen[m.n].Is == plan.Present {
+			r.recognise(m, row, e, i)
+		}
+	}
+	for i := range rows {
+		row := &rows[i]
+		seen, e := row.Seen[m.n], r.entries[row.Key]
+		if seen.Is != plan.Present || e == nil || e.marks[m.n] == nil {
+			continue
+		}
+		// A later etag is somebody's later edit, and what we wrote is its base.
+		if o := m.obs[seen.Ref]; o.written != nil && (o.written.Etag == "" || o.written.Etag == o.Etag) {
+			r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: e.marks[m.n].Version, Text: o.Text})
+		}
+	}
+}
+
+// recognise tells a text that we wrote before a crash from one that somebody
+// else did.
+func (r *run) recognise(m *member, row *plan.Row, e *entry, i ledger.Intent) {
+	o := m.obs[row.Seen[m.n].Ref]
+	switch {
+	case i.Verb == engine.Delete:
+	case o.Sum == i.Sum:
+		r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: i.Version, Text: o.Text})
+	case i.Verb == engine.Create && e.marks[m.n] == nil:
+		// A server that rewrites made this of ours; or somebody edited it since.
+		r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Sum: i.Sum, Version: i.Version, Text: i.Text})
+	}
+}
+
+// adopt gives a member a mark in the middle of matching.
+func (r *run) adopt(m *member, row *plan.Row, e *entry, k ledger.Mark) {
+	k.Item, k.Member = e.ID, m.id
+	e.marks[m.n] = &k
+	pm := planMark(&k)
+	row.Marks[m.n] = &pm
+	m.adopted = append(m.adopted, &k)
+}
+
+// made tells whether an unrecorded write came to pass, as far as history is
+// concerned: what may have been overwritten stays there.
+func (r *run) made(m *member, i ledger.Intent) bool {
+	e := r.entries[plan.Key(i.Key)]
+	if e == nil || e.marks[m.n] == nil {
+		return true
+	}
+	o := m.obs[i.Old.Ref]
+	return o == nil || o.Text != i.Was
+}
+
+// remember stores what a survey learned, up to the token it got.
+func (r *run) remember(rows []plan.Row) error {
+	if r.opt.DryRun {
+		return nil
+	}
+	return r.set.Do(func(c *ledger.Change) error {
+		for _, m := range r.members {
+			if m.read && m.asked {
+				if err := r.rememberMember(c, m, rows); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (r *run) rememberMember(c *ledger.Change, m *member, rows []plan.Row) error {
+	for _, ref := range m.gone {
+		if err := c.DropSeen(m.id, ref); err != nil {
+			return err
+		}
+	}
+	for _, i := range m.intents {
+		if err := c.Settle(i, r.made(m, i)); err != nil {
+			return err
+		}
+	}
+	for _, k := range m.adopted {
+		if err := r.mark(c, m, k); err != nil {
+			return err
+		}
+	}
+	for _, o := range m.obs {
+		if o.dirty {
+			if err := c.PutSeen(o.Seen); err != nil {
+				return err
+			}
+			o.stored, o.dirty = true, false
+		}
+	}
+	for i := range rows {
+		e := r.entries[rows[i].Key]
+		if e == nil || e.marks[m.n] == nil || e.marks[m.n].Gone || rows[i].Seen[m.n].Is != plan.Absent {
+			continue
+		}
+		e.marks[m.n].Gone = true
+		if err := c.PutMark(*e.marks[m.n]); err != nil {
+			return err
+		}
+	}
+	m.gone, m.intents, m.adopted = nil, nil, nil
+	return c.Surveyed(m.id, m.token, m.State)
+}
+
+// mark stores a mark; what is seen under its ref is then what the mark says.
+func (r *run) mark(c *ledger.Change, m *member, k *ledger.Mark) error {
+	if o := m.obs[k.Ref]; o != nil && o.Etag == k.Etag && o.Sum == k.Sum {
+		o.dirty = false
+		if o.stored {
+			o.stored = false
+			if err := c.DropSeen(m.id, k.Ref); err != nil {
+				return err
+			}
+		}
+	}
+	return c.PutMark(*k)
+}
+
+// settle gives the copies of a row the sums to plan with, where a text moved.
+func (r *run) settle(row *plan.Row) error {
+	if r.set.Key().Kind == engine.AddressBook || !unsettled(row) {
+		return nil
+	}
+	e := r.entries[row.Key]
+	var agreed []byte
+	var err error
+	if row.Version > 0 {
+		if agreed, err = r.text(e.Text); err != nil {
+			return err
+		}
+	}
+	var copies []item.Copy
+	var at []int
+	for n, s := range row.Seen {
+		if s.Is != plan.Present {
+			continue
+		}
+		var c item.Copy
+		if e != nil && e.marks[n] != nil {
+			if c.Mark, err = r.text(e.marks[n].Text); err != nil {
+				return err
+			}
+		}
+		if c.Text, err = r.text(r.members[n].obs[s.Ref].Text); err != nil {
+			return err
+		}
+		copies, at = append(copies, c), append(at, n)
+	}
+	for i, sum := range item.Settle(agreed, copies) {
+		row.Seen[at[i]].Sum = sum
+	}
+	return nil
+}
+
+// unsettled tells whether the texts of a row must be compared: two copies differ
+// that may yet be the same.
+func unsettled(row *plan.Row) bool {
+	var sum engine.Sum
+	some := row.Version > 0
+	if some {
+		sum = row.Sum
+	}
+	moved := false
+	for n, s := range row.Seen {
+		if s.Is != plan.Present || row.Marks[n] != nil && s.Raw == row.Marks[n].Sum {
+			continue
+		}
+		if some && s.Raw != sum {
+			moved = true
+		}
+		sum, some = s.Raw, true
+	}
+	return moved
+}
