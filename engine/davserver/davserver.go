@@ -10,6 +10,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"time"
 
 	"davbus.org/davbus/engine"
 )
@@ -32,6 +33,8 @@ type Options struct {
 	User string
 	// Login decides whether a user may come in; nil asks nobody.
 	Login func(user, password string) bool
+	// Zone is where times happen that name no zone; nil is UTC.
+	Zone *time.Location
 	// ReadOnly refuses every change.
 	ReadOnly bool
 
@@ -64,6 +67,9 @@ func New(opt Options) *Server {
 	}
 	if opt.MaxItem == 0 {
 		opt.MaxItem = defaultMaxItem
+	}
+	if opt.Zone == nil {
+		opt.Zone = time.UTC
 	}
 	return &Server{opt: opt, catalog: newCatalog(opt.Backend)}
 }

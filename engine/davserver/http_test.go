@@ -83,3 +83,11 @@ func card(uid, name string, more ...string) string {
 	return strings.ReplaceAll(fmt.Sprintf("BEGIN:VCARD\nVERSION:3.0\nUID:%s\nFN:%s\nN:%s;;;;\n%sEND:VCARD\n",
 		uid, name, name, strings.Join(append(more, ""), "\n")), "\n", "\r\n")
 }
+
+func request(t testing.TB, method, url, body string) *http.Request {
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}

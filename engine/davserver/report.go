@@ -83,13 +83,7 @@ func (s *Server) refIn(e entry, href string) (engine.Ref, bool) {
 
 // query answers with the items that a filter lets through.
 func (s *Server) query(w http.ResponseWriter, r *http.Request, e entry, body *node) error {
-	var filter func(text []byte) bool
-	var err error
-	if e.shelf.kind == engine.AddressBook {
-		filter, err = cardFilter(body)
-	} else {
-		filter, err = calendarFilter(body)
-	}
+	filter, err := s.filterOf(body, e.shelf.kind)
 	if err != nil {
 		return err
 	}
@@ -116,21 +110,21 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, e entry, body *no
 	if cut {
 		m.status(s.href(place{kind: atCollection, of: e.shelf.kind, name: e.shelf.name}), http.StatusInsufficientStorage, "number-of-matches-within-limits")
 	}
-	s.tellItems(r.Context(), m, s.item(e), refs, ask, filter)
+	s.tellItems(r.Context(), m, s.item(e), refs, ask, filter.finds)
 	m.finish("")
 	return nil
 }
 
 // firstOf finds the first items that a filter lets through, and whether there
 // are more.
-func (s *Server) firstOf(ctx context.Context, e entry, refs []engine.Ref, filter func([]byte) bool, limit int) (first []engine.Ref, more bool, err error) {
+func (s *Server) firstOf(ctx context.Context, e entry, refs []engine.Ref, f filter, limit int) (first []engine.Ref, more bool, err error) {
 	for len(refs) > 0 {
 		b, err := e.fetch(ctx, refs)
 		if err != nil {
 			return nil, false, err
 		}
 		for _, ref := range b.asked {
-			if it, ok := b.items[ref]; ok && filter(it.Text) {
+			if it, ok := b.items[ref]; ok && f.finds(it.Text) {
 				if len(first) == limit {
 					return first, true, nil
 				}

@@ -68,7 +68,7 @@ func parseXML(body []byte) (*node, error) {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	var root *node
 	var open []*node
-	var texts []strings.Builder
+	var texts [][]byte // of open elements, so far
 	for count := 0; ; {
 		token, err := d.Token()
 		if err == io.EOF {
@@ -93,14 +93,14 @@ func parseXML(body []byte) (*node, error) {
 				root = n
 			}
 			open = append(open, n)
-			texts = append(texts, strings.Builder{})
+			texts = append(texts, nil)
 		case xml.EndElement:
 			last := len(open) - 1
-			open[last].text = texts[last].String()
+			open[last].text = string(texts[last])
 			open, texts = open[:last], texts[:last]
 		case xml.CharData:
-			if len(open) > 0 {
-				texts[len(open)-1].Write(t)
+			if last := len(open) - 1; last >= 0 {
+				texts[last] = append(texts[last], t...)
 			}
 		}
 	}

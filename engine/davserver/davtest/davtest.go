@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/davserver"
@@ -29,6 +30,7 @@ type Options struct {
 	ReadOnly       bool
 	MaxItem        int64
 	PageSize       int
+	Zone           *time.Location
 
 	// Backend is served instead of Source.
 	Backend davserver.Backend
@@ -96,7 +98,7 @@ func New(t testing.TB, opt Options) *Server {
 func (s *Server) forget() {
 	opt := davserver.Options{
 		Backend: s.backend, Prefix: s.opt.Prefix, User: s.opt.User,
-		ReadOnly: s.opt.ReadOnly, MaxItem: s.opt.MaxItem, PageSize: s.opt.PageSize,
+		ReadOnly: s.opt.ReadOnly, MaxItem: s.opt.MaxItem, PageSize: s.opt.PageSize, Zone: s.opt.Zone,
 	}
 	if s.opt.Password != "" && !s.opt.Digest {
 		opt.Login = davserver.LoginAs(s.opt.User, s.opt.Password)

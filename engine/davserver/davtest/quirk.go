@@ -8,144 +8,14 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
-	"strings"
-)
-
-// EtagMode is how a server gets etags wrong.
-type EtagMode int
-
-const (
-	NoEtagOnPut  EtagMode = iota // answers of PUT carry none
-	NoEtags                      // none anywhere
-	WeakEtags                    // W/"..." everywhere
-	BareEtags                    // without quotes everywhere
-	WrongOnPut                   // the etag that PUT answers is not the one listed later
-	GzipEtags                    // "...-gzip" when read, as some proxies do
-	IgnoreChecks                 // If-Match and If-None-Match are not looked at
 )
 
 var (
-	etagElement = regexp.MustCompile(`<d:getetag>&quot;([^<]*)&quot;</d:getetag>`)
 	dataElement = regexp.MustCompile(`(?s)<(c:calendar|card:address)-data>.*?</(c:calendar|card:address)-data>`)
 	oneResponse = regexp.MustCompile(`(?s)<d:response>.*?</d:response>\n`)
 	oneHref     = regexp.MustCompile(`<d:href>([^<]*)</d:href>`)
 	askedToken  = regexp.MustCompile(`(?s)<([\w]+:)?sync-token\b[^>/]*>\s*\S.*?</([\w]+:)?sync-token>`)
 )
-
-// Etags makes a server get etags wrong.
-func Etags(mode EtagMode) Fault {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if mode == IgnoreChecks {
-				r.Header.Del("If-Match")
-				r.Header.Del("If-None-Match")
-				next.ServeHTTP(w, r)
-				return
-			}
-			if mode == GzipEtags || mode == BareEtags || mode == WeakEtags {
-				plainEtags(r.Header)
-			}
-			a := httptest.NewRecorder()
-			next.ServeHTTP(a, r)
-			body := mode.spoil(r.Method, a.Header(), a.Body.Bytes())
-			send(w, a, len(body))
-			w.Write(body)
-		})
-	}
-}
-
-// plainEtags brings the spellings of Etags back to the server's own, as a
-// server that spells them so would understand them.
-func plainEtags(h http.Header) {
-	for _, name := range []string{"If-Match", "If-None-Match"} {
-		if v := h.Get(name); v != "" && v != "*" {
-			v = strings.Trim(strings.TrimPrefix(v, "W/"), `"`)
-			h.Set(name, `"`+strings.TrimSuffix(v, "-gzip")+`"`)
-		}
-	}
-}
-
-func (mode EtagMode) spoil(method string, h http.Header, body []byte) []byte {
-	etag := strings.Trim(h.Get("ETag"), `"`)
-	set := func(header, listed string) []byte {
-		if etag != "" {
-			h.Set("ETag", strings.ReplaceAll(header, "$1", etag))
-		}
-		return etagElement.ReplaceAll(body, []byte("<d:getetag>"+listed+"</d:getetag>"))
-	}
-	switch mode {
-	case NoEtagOnPut:
-		if method == "PUT" {
-			h.Del("ETag")
-		}
-	case NoEtags:
-		h.Del("ETag")
-		return etagElement.ReplaceAll(body, nil)
-	case WeakEtags:
-		return set(`W/"$1"`, `W/&quot;$1&quot;`)
-	case BareEtags:
-		return set(`$1`, `$1`)
-	case WrongOnPut:
-		if method == "PUT" && etag != "" {
-			h.Set("ETag", `"not-`+etag+`"`)
-		}
-	case GzipEtags:
-		if method == "GET" {
-			h.Set("ETag", `"`+etag+`-gzip"`)
-		}
-	}
-	return body
-}
-
-// Rewriting makes a server that changes what it is given and yet answers PUT
-// with an etag, as Radicale and Xandikos do.
-func Rewriting() Fault {
-	change := EditRequest(Rewritten)
-	return func(next http.Handler) http.Handler {
-		changed := change(next)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == "PUT" {
-				changed.ServeHTTP(w, r)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
-}
-
-// Rewritten gives a text as such a server keeps it: properties in another order,
-// a PRODID of its own, one X- property more. It says the same as before.
-func Rewritten(text []byte) []byte {
-	var out, run []string
-	flush := func() {
-		slices.SortStableFunc(run, func(a, b string) int { return strings.Compare(propertyName(a), propertyName(b)) })
-		out = append(out, run...)
-		run = nil
-	}
-	for line := range strings.SplitSeq(strings.TrimRight(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), "\n") {
-		switch name := propertyName(line); {
-		case strings.HasPrefix(line, " "), strings.HasPrefix(line, "\t"):
-			if len(run) > 0 {
-				run[len(run)-1] += "\r\n" + line
-			}
-		case name == "PRODID", name == "X-RADICALE-NAME":
-		case name == "BEGIN", name == "END":
-			flush()
-			out = append(out, line)
-			if strings.EqualFold(line, "BEGIN:VCALENDAR") {
-				run = append(run, "PRODID:-//davtest//rewriting server//EN", "X-RADICALE-NAME:item.ics")
-			}
-		default:
-			run = append(run, line)
-		}
-	}
-	flush()
-	return []byte(strings.Join(out, "\r\n") + "\r\n")
-}
-
-func propertyName(line string) string {
-	return strings.ToUpper(line[:max(0, strings.IndexAny(line+":", ":;"))])
-}
 
 // TokenRefusal is how a server answers a sync token that it does not like.
 type TokenRefusal int
@@ -166,23 +36,18 @@ var TokenRefusals = []TokenRefusal{TokenForbidden, TokenBareForbidden, TokenConf
 // RefuseTokens refuses every REPORT that carries a token; one without a token is
 // answered.
 func RefuseTokens(how TokenRefusal) Fault {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				panic(http.ErrAbortHandler)
-			}
-			if r.Method == "REPORT" && askedToken.Match(body) {
-				if how != TokenEverything {
-					how.answer().ServeHTTP(w, r)
-					return
-				}
-				body = askedToken.ReplaceAll(body, []byte("<${1}sync-token/>"))
-			}
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return withBody(func(next http.Handler, w http.ResponseWriter, r *http.Request, body []byte) {
+		switch {
+		case r.Method != "REPORT" || !askedToken.Match(body):
 			next.ServeHTTP(w, r)
-		})
-	}
+		case how == TokenEverything:
+			EditRequest(func(body []byte) []byte {
+				return askedToken.ReplaceAll(body, []byte("<${1}sync-token/>"))
+			})(next).ServeHTTP(w, r)
+		default:
+			how.answer().ServeHTTP(w, r)
+		}
+	})
 }
 
 func (how TokenRefusal) answer() http.Handler {
