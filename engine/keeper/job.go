@@ -1,0 +1,289 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"davbus.org/davbus/engine"
+)
+
+var (
+	errAsked     = errors.New("somebody asked for it")
+	errTimeout   = errors.New("the time given is over")
+	errBrokenOff = errors.New("davbus is stopping and could not wait longer")
+)
+
+// A job is one operation. Its fields belong to the keeper's goroutine, except
+// where a comment says otherwise.
+type job struct {
+	st       engine.JobState
+	groups   []engine.GroupID
+	accounts map[engine.AccountID]bool
+	keys     []string // what no two jobs may work on at once; never changed
+	run      func(context.Context, *job) verdict
+	auto     bool // started by the schedule or a change; never changed
+
+	mode       string // these three never change
+	slow, dry  bool
+	joinable   bool
+	again      bool          // somebody joined: survey once more
+	timeout    time.Duration // never changed
+	regain     chan struct{} // closed when the keys that were let go are held again
+	stopping   bool
+	cancel     context.CancelCauseFunc
+	progress   *progress
+	told       atomic.Bool // a message about its progress is on the way
+	watchCause engine.AccountID
+}
+
+// A verdict is what came of a job.
+type verdict struct {
+	result    string
+	failure   engine.Failure
+	itemsOnly bool // partial, because of single items alone
+	report    engine.Report
+}
+
+// newJob queues a job. Its number comes from the ledger.
+func (k *Keeper) newJob(j *job) (engine.JobID, error) {
+	if k.stopping {
+		return 0, engine.Fail(engine.Cancelled, "queue a job", "", "davbus is stopping")
+	}
+	if len(k.queue) >= maxQueued {
+		return 0, engine.Fail(engine.LimitExceeded, "queue a job", "", "%d jobs wait already", maxQueued)
+	}
+	id, err := k.opt.Ledger.NextJob()
+	if err != nil {
+		return 0, err
+	}
+	j.st.ID, j.st.State, j.st.Cancellable, j.st.Queued = id, "queued", true, k.now()
+	j.st.Report = engine.Report{Job: id, Kind: j.st.Kind, Target: j.st.Target}
+	j.progress = newProgress(k, j)
+	k.queue = append(k.queue, j)
+	k.touchJob(j)
+	k.settle() // what the job does to others is told before the job
+	k.emitJob(j)
+	return id, nil
+}
+
+func (k *Keeper) emitJob(j *job) {
+	st := j.st
+	k.emit(engine.JobChanged{State: &st})
+}
+
+// touchJob has everything worked out again that shows this job.
+func (k *Keeper) touchJob(j *job) {
+	for id := range j.accounts {
+		k.touchAccount(id)
+	}
+	for _, id := range j.groups {
+		k.touchGroup(id)
+	}
+}
+
+// startJobs starts what can start: in order, as many as there are places for,
+// and nothing that works on what an earlier job works on or waits for.
+func (k *Keeper) startJobs() {
+	wanted := map[string]bool{}
+	free := func(j *job) bool {
+		ok := true
+		for _, key := range j.keys {
+			ok = ok && (k.held[key] == nil || k.held[key] == j) && !wanted[key]
+		}
+		for _, key := range j.keys {
+			if ok {
+				k.held[key] = j
+			}
+			wanted[key] = true
+		}
+		return ok
+	}
+	for _, j := range k.running {
+		if j.regain != nil && free(j) {
+			close(j.regain)
+			j.regain = nil
+		}
+	}
+	for _, j := range slices.Clone(k.queue) {
+		if len(k.running) >= maxRunning || k.stopping {
+			return
+		}
+		if free(j) {
+			k.queue = slices.DeleteFunc(k.queue, func(q *job) bool { return q == j })
+			k.startJob(j)
+		}
+	}
+}
+
+func (k *Keeper) startJob(j *job) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	j.cancel = cancel
+	k.running = append(k.running, j)
+	j.st.State, j.st.Started = "running", k.now()
+	j.st.Report.Started = j.st.Started
+	report := j.st.Report
+	k.touchJob(j)
+	k.settle()
+	k.emitJob(j)
+	k.work.Go(func() {
+		defer cancel(nil)
+		if j.timeout > 0 {
+			timer := time.AfterFunc(j.timeout, func() { cancel(errTimeout) })
+			defer timer.Stop()
+		}
+		v := j.run(ctx, j)
+		j.progress.flush()
+		v.report.Job, v.report.Kind, v.report.Target = report.Job, report.Kind, report.Target
+		v.report.Started, v.report.Finished = report.Started, time.Now()
+		v.report.Result, v.report.Failure = v.result, v.failure
+		if err := k.opt.Ledger.FinishJob(v.report); err != nil && !v.failure.Set {
+			v.failure = engine.FailureOf(err)
+		}
+		k.post(func() { k.finishJob(j, v) })
+	})
+}
+
+// letGo gives up one key early, so that what waits for it may begin; a job that
+// somebody joined needs it again.
+func (k *Keeper) letGo(j *job, key string) {
+	k.post(func() {
+		if !j.again && k.held[key] == j {
+			delete(k.held, key)
+		}
+	})
+}
+
+// once says that a round of a job is over. It reports whether the job is to do
+// one more, and then waits until everything that it works on is its own again.
+func (k *Keeper) oneMore(ctx context.Context, j *job) bool {
+	var regain chan struct{}
+	k.post(func() {
+		if j.again && ctx.Err() == nil {
+			j.again = false
+			regain = make(chan struct{})
+			j.regain = regain
+		} else {
+			j.joinable = false
+		}
+	})
+	if regain == nil {
+		return false
+	}
+	select {
+	case <-regain:
+	case <-ctx.Done():
+		k.post(func() { j.regain = nil })
+	}
+	return ctx.Err() == nil
+}
+
+// finishJob puts away a job that has ended.
+func (k *Keeper) finishJob(j *job, v verdict) {
+	k.running = slices.DeleteFunc(k.running, func(r *job) bool { return r == j })
+	k.endJob(j, v)
+	k.retryWatches()
+}
+
+func (k *Keeper) endJob(j *job, v verdict) {
+	for _, key := range j.keys {
+		if k.held[key] == j {
+			delete(k.held, key)
+		}
+	}
+	j.joinable = false
+	j.st.State, j.st.Cancellable = engine.StateDone, false
+	j.st.Result, j.st.Failure = v.result, v.failure
+	j.st.Progress = j.progress.now()
+	j.st.Finished, j.st.Report = v.report.Finished, v.report
+	k.afterJob(j, v)
+	k.touchJob(j)
+	k.settle() // the last word on everything else comes before the job's own
+	k.emitJob(j)
+	k.finished = append(k.finished, j)
+	for len(k.finished) > lingerMost {
+		k.forgetJob()
+	}
+	k.dropIdle()
+}
+
+func (k *Keeper) forgetJob() {
+	k.emit(engine.JobGone{ID: k.finished[0].st.ID})
+	k.finished = k.finished[1:]
+}
+
+// Cancel asks a job to stop at the next item; one that has ended stays as it is.
+func (k *Keeper) Cancel(id engine.JobID, force bool) error {
+	return k.ask(func() error {
+		for _, j := range slices.Concat(k.running, k.queue) {
+			if j.st.ID == id {
+				k.cancelJob(j)
+				return nil
+			}
+		}
+		if k.next.Jobs[id] != nil {
+			return nil
+		}
+		_, err := k.pastReport(id)
+		return err
+	})
+}
+
+// cancelJob stops a job: one that waits ends at once.
+func (k *Keeper) cancelJob(j *job) {
+	if i := slices.Index(k.queue, j); i >= 0 {
+		k.queue = slices.Delete(k.queue, i, i+1)
+		v := verdict{result: engine.Cancel, failure: engine.FailureOf(engine.Fail(engine.Cancelled, j.st.Kind, "", "%w", errAsked)), report: j.st.Report}
+		v.report.Result, v.report.Finished, v.report.Failure = engine.Cancel, k.now(), v.failure
+		if err := k.opt.Ledger.FinishJob(v.report); err != nil {
+			v.failure = engine.FailureOf(err)
+		}
+		k.endJob(j, v)
+		return
+	}
+	if !j.stopping {
+		j.stopping = true
+		j.st.State, j.st.Cancellable, j.joinable = "cancelling", false, false
+		k.emitJob(j)
+	}
+	j.cancel(errAsked)
+}
+
+// Report gives the numbers of a job, so far or at its end.
+func (k *Keeper) Report(id engine.JobID) (r engine.Report, err error) {
+	err = k.ask(func() error {
+		for _, j := range slices.Concat(k.running, k.queue) {
+			if j.st.ID == id {
+				r = j.st.Report
+				r.Counts = j.progress.counts()
+				return nil
+			}
+		}
+		if st := k.next.Jobs[id]; st != nil {
+			r = st.Report
+			return nil
+		}
+		r, err = k.pastReport(id)
+		return err
+	})
+	return r, err
+}
+
+func (k *Keeper) pastReport(id engine.JobID) (engine.Report, error) {
+	r, ok, err := k.opt.Ledger.Report(id)
+	if err == nil && !ok {
+		err = engine.Fail(engine.NotFound, "find", jobName(id), "no job has this number, or it was too long ago")
+	}
+	return r, err
+}
+
+// tellProgress publishes how far a job has come.
+func (k *Keeper) tellProgress(j *job) {
+	if p := j.progress.now(); slices.Contains(k.running, j) && !reflect.DeepEqual(p, j.st.Progress) {
+		j.st.Progress = p
+		k.emit(engine.JobProgress{Job: j.st.ID, Progress: p})
+	}
+}

@@ -1,0 +1,138 @@
+package keeper
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"davbus.org/davbus/engine"
+)
+
+// judge tells what the sets of a job, or of one group of it, came to.
+//
+// It is success if every set was compared and every permitted step done; partial
+// for a problem, a held deletion, an unread member or a failed set beside
+// others; failed if no set finished; skipped if there was nothing to run.
+func judge(runs []setRun, views map[engine.AccountID]view, configs map[engine.GroupID]engine.GroupConfig, groups int) verdict {
+	var v verdict
+	var whole, part, items engine.Failure // a set failed, a member did, or only items
+	finished := 0
+	for _, r := range runs {
+		v.report.Counts.Add(r.result.Set.Counts)
+		v.report.Sets = append(v.report.Sets, r.result.Set)
+		v.report.Members = addReports(v.report.Members, r.result.Members, sum)
+		if f := r.result.Set.Failure; f.Set {
+			whole = firstOf(whole, f)
+			continue
+		}
+		finished++
+		for _, m := range r.result.Members {
+			part = firstOf(part, m.Failure)
+		}
+		items = firstOf(items, itemFailure(r))
+	}
+	part = firstOf(part, unread(views, configs, groups))
+	switch any := firstOf(whole, part); {
+	case finished == 0 && any.Set:
+		v.result, v.failure = engine.Failed, any
+	case finished == 0:
+		v.result = engine.Skipped
+	case any.Set:
+		v.result, v.failure = engine.Partial, any
+	case items.Set:
+		v.result, v.failure, v.itemsOnly = engine.Partial, items, true
+	default:
+		v.result = engine.Success
+	}
+	return v
+}
+
+// itemFailure is what single items leave undone in a set that finished.
+func itemFailure(r setRun) engine.Failure {
+	switch c := r.result.Set.Counts; {
+	case c.Held > 0:
+		return engine.FailureOf(engine.Fail(engine.NeedsConfirmation, "sync", setName(r.set),
+			"%d deletions are held; look at them, then confirm or refuse them", c.Held))
+	case r.problem.Failure.Set:
+		return engine.Failure{Kind: r.problem.Failure.Kind, Set: true,
+			Message: strconv.Itoa(int(max(c.Failed, 1))) + " items could not be synced, among them " + string(r.problem.Member) + "/" + r.problem.Item + ": " + r.problem.Failure.Message}
+	case c.Failed > 0:
+		return engine.FailureOf(engine.Fail(engine.InvalidItem, "sync", setName(r.set), "%d items could not be synced; list the problems", c.Failed))
+	}
+	return engine.Failure{}
+}
+
+// unread is why an account of the job could not be read. That need not show in a
+// set: nothing of the account may be known yet.
+func unread(views map[engine.AccountID]view, configs map[engine.GroupID]engine.GroupConfig, groups int) engine.Failure {
+	for _, cfg := range configs {
+		for _, m := range cfg.Members {
+			if v := views[memberAccount(m)]; v.err != nil {
+				return engine.FailureOf(v.err)
+			}
+		}
+	}
+	if len(configs) < groups {
+		return engine.FailureOf(engine.Fail(engine.InvalidConfig, "sync", "", "a group cannot be used as it is configured; its own error tells why"))
+	}
+	return engine.Failure{}
+}
+
+// stopped is the verdict of a job that its context ended.
+func stopped(op string, ctx context.Context) verdict {
+	v := failed(cancelled(op, "", ctx))
+	if v.failure.Kind == engine.Cancelled {
+		v.result = engine.Cancel
+	}
+	return v
+}
+
+func failed(err error) verdict {
+	return verdict{result: engine.Failed, failure: engine.FailureOf(err)}
+}
+
+// cancelled is the error of what a context ended.
+func cancelled(op, on string, ctx context.Context) error {
+	cause := cmp.Or(context.Cause(ctx), ctx.Err())
+	if errors.Is(cause, errTimeout) {
+		return engine.Fail(engine.Timeout, op, on, "%w", cause)
+	}
+	return engine.Fail(engine.Cancelled, op, on, "%w", cause)
+}
+
+func firstOf(a, b engine.Failure) engine.Failure {
+	if a.Set {
+		return a
+	}
+	return b
+}
+
+// sum adds the counts of two parts, later those of two runs of one part: what is
+// still open after the second is open, what was done in both was done.
+func sum(a, b engine.Counts) engine.Counts { a.Add(b); return a }
+
+func later(a, b engine.Counts) engine.Counts {
+	a.Failed, a.Held, a.Conflicts = 0, 0, 0
+	a.Add(b)
+	return a
+}
+
+// addReports brings together the reports of parts with one id.
+func addReports(to, more []engine.PartReport, how func(a, b engine.Counts) engine.Counts) []engine.PartReport {
+	to = slices.Clone(to)
+	for _, m := range more {
+		i := slices.IndexFunc(to, func(p engine.PartReport) bool { return p.ID == m.ID })
+		if i < 0 {
+			to = append(to, m)
+			continue
+		}
+		to[i].Counts = how(to[i].Counts, m.Counts)
+		to[i].Failure = m.Failure
+	}
+	slices.SortFunc(to, func(a, b engine.PartReport) int { return cmp.Compare(a.ID, b.ID) })
+	return to
+}
+
+func jobName(id engine.JobID) string { return "job " + strconv.FormatUint(uint64(id), 10) }
