@@ -9,6 +9,7 @@ import (
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/engine/merge"
 	"davbus.org/davbus/engine/plan"
 )
 
@@ -25,7 +26,9 @@ type dispute struct {
 type side struct {
 	member int // or plan.Ledger
 	sum    engine.Sum
+	name   string
 	mark   []byte // what the member held when it last was in step; nil if it never was
+	behind bool   // that was an older version
 	text   []byte
 }
 
@@ -80,11 +83,12 @@ func (r *run) open(q *plan.Dispute, row *plan.Row) (*dispute, error) {
 		}
 	}
 	for _, n := range q.Sides {
-		s := side{member: n, sum: row.Seen[n].Sum}
+		s := side{member: n, name: string(r.members[n].ID), sum: row.Seen[n].Sum}
 		if s.text, err = r.text(r.members[n].obs[row.Seen[n].Ref].Text); err != nil {
 			return nil, err
 		}
 		if d.entry != nil && d.entry.marks[n] != nil {
+			s.behind = d.entry.marks[n].Version < row.Version
 			if s.mark, err = r.text(d.entry.marks[n].Text); err != nil {
 				return nil, err
 			}
@@ -114,8 +118,8 @@ func (q *dispute) candidates() []side {
 func (r *run) settleByRule(ctx context.Context, q *dispute, d *decision) (*plan.Step, error) {
 	switch q.How {
 	case plan.Merge:
-		if text, _, _ := q.merge(); text != nil {
-			return r.agreeOn(q, text, "merged", d), nil
+		if m := q.merge(); m.Text != nil {
+			return r.agreeOn(q, m.Text, "merged", d), nil
 		}
 	case plan.Newest:
 		if w := newest(q.candidates()); w != nil {
@@ -175,7 +179,7 @@ func newest(all []side) *side {
 // the same for the same text, so that it does not matter where a run is cut off.
 func (r *run) keepBoth(q *dispute, d *decision) *plan.Step {
 	all := q.candidates()
-	slices.SortFunc(all, func(a, b side) int { return strings.Compare(r.nameOf(a), r.nameOf(b)) })
+	slices.SortFunc(all, func(a, b side) int { return strings.Compare(a.name, b.name) }) // what was agreed has no name
 	for _, c := range all[1:] {
 		uid := engine.UID(string(q.row.UID) + "-" + hex.EncodeToString(c.sum[:6]))
 		text := item.WithUID(c.text, uid)
@@ -187,14 +191,6 @@ func (r *run) keepBoth(q *dispute, d *decision) *plan.Step {
 		d.extra = append(d.extra, ledger.Item{Key: string(key), UID: uid, Version: 1, Sum: item.Sum(text), Components: strings.Join(item.Read(text).Components, ","), Job: r.opt.Job})
 	}
 	return r.winner(q, all[0])
-}
-
-// nameOf orders the sides of a dispute; what was agreed comes first.
-func (r *run) nameOf(s side) string {
-	if s.member == plan.Ledger {
-		return ""
-	}
-	return string(r.members[s.member].ID)
 }
 
 // askedFor is the key of the conflict that this run is to settle.
@@ -233,7 +229,7 @@ func (r *run) settleAsAsked(q *dispute, d *decision) (*plan.Step, error) {
 	case "merged":
 		text := how.Text
 		if text == nil {
-			_, text, _ = q.merge()
+			text = q.merge().Proposal
 		}
 		if text == nil {
 			return nil, wrong("no merge can be proposed: give the text, or name a member")
@@ -266,14 +262,18 @@ func (r *run) settleForMember(q *dispute, id engine.MemberID) (*plan.Step, error
 
 // merge combines the edits of all sides, each against its own mark. Where they
 // clash there is only a proposal, and the names of the properties in dispute.
-func (q *dispute) merge() (merged, proposal []byte, clashes []string) {
-	return nil, nil, nil
+func (q *dispute) merge() merge.Result {
+	edits := make([]merge.Edit, len(q.sides))
+	for i, s := range q.sides {
+		edits[i] = merge.Edit{Name: s.name, Text: s.text, Mark: s.mark, Behind: s.behind}
+	}
+	return merge.Merge(q.agreed, edits)
 }
 
 // conflict is what the ledger keeps of a dispute that nobody settled.
 func (r *run) conflict(q *dispute) (ledger.Conflict, error) {
-	_, proposal, clashes := q.merge()
-	c := ledger.Conflict{Key: string(q.row.Key), UID: q.row.UID, Kind: q.Kind, Clashes: clashes, Item: r.name(q.row, q.sides[0].member)}
+	m := q.merge()
+	c := ledger.Conflict{Key: string(q.row.Key), UID: q.row.UID, Kind: q.Kind, Clashes: m.Clashes, Item: r.name(q.row, q.sides[0].member)}
 	info := item.Read(q.sides[0].text)
 	c.Summary = info.Summary
 	if len(info.Components) > 0 {
@@ -290,11 +290,11 @@ func (r *run) conflict(q *dispute) (ledger.Conflict, error) {
 			c.Sides = append(c.Sides, ledger.Side{Member: r.members[n].ID, Gone: true})
 		}
 	}
-	if proposal == nil || r.opt.DryRun {
+	if m.Proposal == nil || r.opt.DryRun {
 		return c, nil
 	}
 	return c, r.set.Do(func(ch *ledger.Change) (err error) {
-		c.Proposal, err = ch.Text(proposal)
+		c.Proposal, err = ch.Text(m.Proposal)
 		return err
 	})
 }

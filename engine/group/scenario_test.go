@@ -1,6 +1,9 @@
 package group_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestScenario4NewItemsAndEditsGoEitherWay(t *testing.T) {
 	w := newWorld(t, 2)
@@ -49,5 +52,21 @@ func TestScenario7(t *testing.T) {
 	w.sync()
 	w.all("1=left")
 	t.Log(w.conflicts(), w.steps, w.history())
+	w.quiet()
+}
+
+func TestMergeSmoke(t *testing.T) {
+	w := newWorld(t, 3)
+	w.rules.Policy = "merge"
+	w.put(0, "1", "one")
+	w.sync()
+	w.all("1=one")
+	text := string(event("1", "left"))
+	w.stores[0].Put("1", []byte(text))
+	w.stores[1].Put("1", []byte(strings.Replace(string(event("1", "one")), "20240101", "20250101", 1)))
+	w.sync()
+	t.Log(w.steps, w.conflicts(), w.history(), w.result.Set)
+	w.all("1=left")
+	t.Log(w.stores[2].Texts())
 	w.quiet()
 }
