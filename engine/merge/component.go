@@ -17,6 +17,7 @@ type change struct {
 	// knew, so that the agreed cell stands against this change.
 	disputed bool
 	lost     bool // nobody knows whether this is a change: the member has no mark
+	second   bool // the agreed cell is an edit too, of a member that comes first
 }
 
 // says is what the cell would say after the change.
@@ -113,8 +114,9 @@ func (c *component) compare(i int, v view, split map[string]bool) {
 	c.count(mark)
 	c.count(text)
 	c.said = append(c.said, said{saying(mark), saying(text)})
-	base := matching(c.cells, mark) // agreed by mark
-	made := matching(mark, text)    // mark by text
+	// What others did to one of many since the mark cannot be told from place alone.
+	base := matching(c.cells, mark, !v.behind) // agreed by mark
+	made := matching(mark, text, true)         // mark by text
 	became := make(map[*cell]*cell, len(made))
 	for t, m := range made {
 		became[m] = t
@@ -122,11 +124,14 @@ func (c *component) compare(i int, v view, split map[string]bool) {
 	for _, m := range mark {
 		c.compareCell(i, v, base[m], m, became[m])
 	}
-	beside := without(c.cells, base)
-	news := slices.DeleteFunc(text, func(t *cell) bool { return made[t] != nil })
-	there := c.meeting(beside, news)
+	// What only the member had, as its server adds it, is new once it is edited.
+	news := slices.DeleteFunc(text, func(t *cell) bool {
+		m := made[t]
+		return m != nil && (base[m] != nil || m.says == t.says)
+	})
+	there := c.meeting(without(c.cells, base), news)
 	for _, t := range news {
-		c.addition(i, v, t, there[t])
+		c.addition(i, v, t, there[t], made[t])
 	}
 }
 
@@ -152,17 +157,7 @@ func (c *component) meeting(beside, news []*cell) map[*cell]*cell {
 // compareCell notes what became of one cell of a mark, if anything did.
 func (c *component) compareCell(i int, v view, agreed, mark, text *cell) {
 	switch {
-	case text != nil && text.says == mark.says:
-		return
-	case agreed == nil && text == nil:
-		return // gone at both
-	case agreed == nil && v.behind && mark.bucket != zoneBucket && !c.renews(mark.bucket):
-		// Somebody else deleted meanwhile what this member changed.
-		c.clash(mark.bucket)
-		return
-	case agreed == nil:
-		// Only this member has it, as its server adds it. From now on it is an edit.
-		c.addTo(mark.bucket, change{view: i, text: text})
+	case agreed == nil, text != nil && text.says == mark.says:
 		return
 	case agreed.bucket == zoneBucket && text == nil:
 		if !v.lost {
@@ -170,26 +165,30 @@ func (c *component) compareCell(i int, v view, agreed, mark, text *cell) {
 		}
 		return
 	}
-	c.changes[agreed] = append(c.changes[agreed], change{i, text, v.behind && mark.says != agreed.says, v.lost})
+	c.changes[agreed] = append(c.changes[agreed], change{i, text, v.behind && mark.says != agreed.says, v.lost, v.second})
 	if agreed.child != nil && text != nil {
-		c.known[agreed] = append(c.known[agreed], view{v.who, mark.child, text.child, v.behind, v.lost})
+		c.known[agreed] = append(c.known[agreed], view{mark.child, text.child, v.behind, v.lost, v.second})
 	}
 }
 
-// addition notes a cell that a member added. If the agreed text has the same
-// already, it is no change; if it has another where there can only be one, the
-// two stand against each other.
-func (c *component) addition(i int, v view, t, there *cell) {
+// addition notes a cell that a member added, or that was only at the mark and was
+// edited. If the agreed text has the same already, it is no change; if it has
+// another where there can only be one, the two stand against each other.
+func (c *component) addition(i int, v view, t, there, mark *cell) {
 	switch {
+	case there != nil && (there.says == t.says || there.bucket == zoneBucket):
+		return
+	case mark != nil && v.behind && t.bucket != zoneBucket && !c.renews(t.bucket):
+		// Somebody else deleted meanwhile what this member edited.
+		c.clash(t.bucket)
+		return
 	case there == nil:
 		c.addTo(t.bucket, change{view: i, text: t, lost: v.lost})
 		return
-	case there.says == t.says, there.bucket == zoneBucket:
-		return
 	}
-	c.changes[there] = append(c.changes[there], change{i, t, true, v.lost})
+	c.changes[there] = append(c.changes[there], change{i, t, true, v.lost, v.second})
 	if there.child != nil {
-		c.known[there] = append(c.known[there], view{v.who, nil, t.child, v.behind, v.lost})
+		c.known[there] = append(c.known[there], view{nil, t.child, v.behind, v.lost, v.second})
 	}
 }
 

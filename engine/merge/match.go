@@ -6,8 +6,9 @@ import (
 )
 
 // matching finds for each of bs the cell of as that it is, or that it was before
-// it was changed.
-func matching(as, bs []*cell) map[*cell]*cell {
+// it was changed. If guess is set, that goes for one of many too (a number, an
+// alarm) which has nothing in common with what it was but its place.
+func matching(as, bs []*cell, guess bool) map[*cell]*cell {
 	found := map[*cell]*cell{}
 	as, bs = slices.Clone(as), slices.Clone(bs)
 	for _, key := range []func(*cell) string{
@@ -17,7 +18,7 @@ func matching(as, bs []*cell) map[*cell]*cell {
 	} {
 		as, bs = pair(as, bs, found, key)
 	}
-	inOrder(as, bs, found)
+	inOrder(as, bs, found, guess)
 	return found
 }
 
@@ -53,7 +54,7 @@ func compatible(a, b *cell) bool {
 
 // inOrder matches what is left of a bucket if there are equally many on both
 // sides: the first is the first, and so on.
-func inOrder(as, bs []*cell, found map[*cell]*cell) {
+func inOrder(as, bs []*cell, found map[*cell]*cell, guess bool) {
 	left := map[string][]*cell{}
 	for _, a := range as {
 		left[a.bucket] = append(left[a.bucket], a)
@@ -64,7 +65,7 @@ func inOrder(as, bs []*cell, found map[*cell]*cell) {
 	}
 	for _, b := range bs {
 		a := left[b.bucket]
-		if len(a) == 0 || len(a) != count[b.bucket] || b.nth >= 0 || slices.Contains(sets, b.bucket) {
+		if len(a) == 0 || len(a) != count[b.bucket] || b.nth >= 0 || slices.Contains(sets, b.bucket) || !guess && oneOfMany(b.bucket) {
 			continue
 		}
 		count[b.bucket]--
@@ -73,6 +74,11 @@ func inOrder(as, bs []*cell, found map[*cell]*cell) {
 			found[b] = a[0]
 		}
 	}
+}
+
+// oneOfMany tells buckets whose cells do not stand against each other.
+func oneOfMany(bucket string) bool {
+	return slices.Contains(repeated, bucket) || bucket == componentPrefix+"VALARM"
 }
 
 // saying tells everything that cells say, by bucket.

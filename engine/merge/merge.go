@@ -111,11 +111,11 @@ type merger struct {
 
 // A view is one component as one member changed it.
 type view struct {
-	who    int        // which edit it belongs to
 	mark   *item.Node // nil if the member's mark does not have it
 	text   *item.Node
 	behind bool // the mark stands for an older version
 	lost   bool // there is no mark: the agreed text stands in for it
+	second bool // the agreed text is a member's own, which comes first
 }
 
 // deepest is how deep components may nest to be merged; calendars need three.
@@ -132,8 +132,8 @@ func newMerger(agreed []byte, edits []Edit) (m *merger, ok bool) {
 		return n
 	}
 	m.agreed = parse(agreed, nil)
-	for i, e := range edits {
-		v := view{who: i, text: parse(e.Text, e.Keep), behind: e.Behind}
+	for _, e := range edits {
+		v := view{text: parse(e.Text, e.Keep), behind: e.Behind}
 		if v.lost = e.Mark == nil; v.lost {
 			v.mark = parse(agreed, e.Keep)
 		} else {

@@ -98,7 +98,13 @@ func (o *output) add(x *cell, inner *output) {
 	} else if x.child == nil || x.bucket == zoneBucket {
 		at = o.inner
 	}
-	o.added[at] = append(o.added[at], born{x, inner})
+	// Properties come before components, also where both are new.
+	within := o.added[at]
+	here := len(within)
+	if x.child == nil {
+		here = slices.IndexFunc(append(within[:here:here], born{cell: &cell{child: o.node}}), func(b born) bool { return b.child != nil })
+	}
+	o.added[at] = slices.Insert(within, here, born{x, inner})
 }
 
 // drop deletes time zones.

@@ -13,7 +13,7 @@ import (
 // settle decides what becomes of an agreed property, value or zone.
 func (c *component) settle(a *cell) {
 	changes := slices.DeleteFunc(slices.Clone(c.changes[a]), func(ch change) bool { return ch.says() == a.says })
-	sure := slices.DeleteFunc(slices.Clone(changes), func(ch change) bool { return ch.lost })
+	sure := slices.DeleteFunc(slices.Clone(changes), func(ch change) bool { return ch.lost || ch.second })
 	switch {
 	case len(changes) == 0 || c.ignores(a.bucket):
 	case agree(changes):
@@ -109,7 +109,7 @@ func (c *component) place(first *cell, rivals []*cell) {
 	default:
 		views := make([]view, len(rivals))
 		for i, r := range rivals {
-			views[i] = view{text: r.child}
+			views[i] = view{text: r.child, second: true}
 		}
 		c.out.add(first, c.component(first.child, views))
 	}
