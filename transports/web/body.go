@@ -33,6 +33,7 @@ func (e *TooLarge) BodyTooLarge() bool { return true }
 func (c *Client) guardBody(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response) (*http.Response, error) {
 	b := &body{ctx: ctx, raw: resp.Body, cancel: cancel, idle: c.opt.IdleTimeout, limit: c.opt.MaxBody}
 	b.timer = time.AfterFunc(b.idle, func() { cancel(&Timeout{Waiting: "the rest of an answer"}) })
+	b.timer.Stop() // it runs only while somebody reads: a slow reader is no slow server
 	b.from = (*wireReader)(b)
 	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
 	case "", "identity":
@@ -100,10 +101,9 @@ func (b *body) Close() error {
 type wireReader body
 
 func (b *wireReader) Read(p []byte) (int, error) {
+	b.timer.Reset(b.idle)
 	n, err := b.raw.Read(p)
-	if n > 0 {
-		b.timer.Reset(b.idle)
-	}
+	b.timer.Stop()
 	return n, err
 }
 

@@ -1,0 +1,182 @@
+package dav
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"davbus.org/davbus/engine"
+)
+
+// wantsAll reports whether most of the collection is wanted.
+func (f *fetch) wantsAll() bool {
+	f.st.mem.mu.Lock()
+	defer f.st.mem.mu.Unlock()
+	f.st.s.mu.Lock()
+	defer f.st.s.mu.Unlock()
+	n := len(f.open)
+	return n >= queryFrom && !f.st.mem.noQuery && 2*n >= f.st.mem.size && f.st.mem.size >= 0
+}
+
+// query asks for the whole collection. What it does not answer is asked for
+// again in other ways, so nothing hangs on it.
+func (f *fetch) query() bool {
+	filters := []string{""}
+	if f.st.book() {
+		filters = []string{`<R:filter/>`}
+	} else {
+		filters = []string{`<C:filter><C:comp-filter name="VCALENDAR"/></C:filter>`}
+	}
+	for i := 0; i < len(filters); i++ {
+		before := f.openCount()
+		err := f.report(f.st.queryReport(filters[i]), nil)
+		if err != nil && ends(err) && !engine.IsKind(err, engine.ServerError) && !engine.IsKind(err, engine.Timeout) {
+			return f.fail(err)
+		}
+		if f.ctx.Err() != nil {
+			return f.fail(f.st.s.netError(f.ctx, call{op: "fetch from", on: f.st.url.Redacted()}, context.Cause(f.ctx)))
+		}
+		if i == 0 && !f.st.book() && (err != nil || f.openCount() == before) {
+			// Some servers insist on the component, each by itself.
+			for _, c := range f.st.components() {
+				filters = append(filters, `<C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="`+escape(c)+`"/></C:comp-filter></C:filter>`)
+			}
+			continue
+		}
+		if err != nil || f.openCount() == before && len(filters) == 1 {
+			f.st.mem.mu.Lock()
+			f.st.mem.noQuery = true
+			f.st.mem.mu.Unlock()
+			break
+		}
+	}
+	return true
+}
+
+func (st *Storage) components() []string {
+	if len(st.c.Components) > 0 {
+		return st.c.Components
+	}
+	return []string{"VEVENT", "VTODO", "VJOURNAL"}
+}
+
+func (st *Storage) queryReport(filter string) call {
+	root := "C:calendar-query"
+	if st.book() {
+		root = "R:addressbook-query"
+	}
+	return call{
+		op: "fetch from", on: st.url.Redacted(), method: "REPORT", url: st.url,
+		head: map[string]string{"Depth": "1"},
+		body: `<?xml version="1.0" encoding="utf-8"?>` + "\n<" + root + " " + spaces + "><D:prop><D:getetag/>" + st.dataProp() +
+			"</D:prop>" + filter + "</" + root + ">",
+	}
+}
+
+// report makes a request for texts and hands out those that were asked for and
+// can be believed.
+func (f *fetch) report(c call, asked map[engine.Ref]bool) error {
+	_, err := f.st.s.multistatus(f.ctx, c, func(r *response) error {
+		m, err := f.st.member(r)
+		if err != nil || m.ref == "" {
+			return nil // asked again in another way
+		}
+		if (r.status == http.StatusNotFound || r.status == http.StatusGone) && asked[m.ref] {
+			f.take(m.ref)
+			return nil
+		}
+		text, ok := f.st.textOf(r)
+		if r.status/100 > 2 || !ok {
+			return nil
+		}
+		if f.take(m.ref) && !f.give(engine.Head{Ref: m.ref, Etag: etagOf(r)}, text) {
+			return f.st.s.netError(f.ctx, c, context.Canceled)
+		}
+		return nil
+	})
+	return err
+}
+
+// nextBatch gives refs for one multiget, each once; nil when all were asked.
+func (f *fetch) nextBatch() []engine.Ref {
+	f.st.mem.mu.Lock()
+	none := f.st.mem.noMulti
+	f.st.mem.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fatal || none {
+		return nil
+	}
+	f.left = slices.DeleteFunc(f.left, func(r engine.Ref) bool { return !f.open[r] })
+	if len(f.left) < 2 {
+		return nil // a single one is asked for as it is
+	}
+	n := min(f.batch, len(f.left))
+	refs := slices.Clone(f.left[:n])
+	f.left = f.left[n:]
+	return refs
+}
+
+// nextOne gives one ref that no multiget has answered.
+func (f *fetch) nextOne() []engine.Ref {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fatal {
+		return nil
+	}
+	if f.left = f.left[:0]; len(f.open) == 0 {
+		return nil
+	}
+	for r := range f.open {
+		return []engine.Ref{r}
+	}
+	return nil
+}
+
+// multiget asks for a batch. Where the server balks at its size, the batch is
+// parted; what stays unanswered is fetched one by one.
+func (f *fetch) multiget(refs []engine.Ref) bool {
+	asked := make(map[engine.Ref]bool, len(refs))
+	var hrefs strings.Builder
+	for _, r := range refs {
+		asked[r] = true
+		hrefs.WriteString("<D:href>" + escape(f.st.item(r).EscapedPath()) + "</D:href>")
+	}
+	root := "C:calendar-multiget"
+	if f.st.book() {
+		root = "R:addressbook-multiget"
+	}
+	err := f.report(call{
+		op: "fetch from", on: f.st.url.Redacted(), method: "REPORT", url: f.st.url,
+		head: map[string]string{"Depth": "1"},
+		body: `<?xml version="1.0" encoding="utf-8"?>` + "\n<" + root + " " + spaces + "><D:prop><D:getetag/>" + f.st.dataProp() +
+			"</D:prop>" + hrefs.String() + "</" + root + ">",
+	}, asked)
+	if err == nil {
+		return true
+	}
+	switch kind := engine.KindOf(err); kind {
+	case engine.Forbidden, engine.TooLarge, engine.ServerError, engine.Timeout, engine.QuotaExceeded:
+		f.smaller(refs)
+		return true
+	case engine.NotSupported, engine.ServerNonconforming, engine.Changed, engine.InvalidItem:
+		f.st.mem.mu.Lock()
+		f.st.mem.noMulti = true
+		f.st.mem.mu.Unlock()
+		return true
+	default:
+		return f.fail(err)
+	}
+}
+
+// smaller puts refs back, to be asked for in batches of half the size. Single
+// ones are left to be fetched by themselves.
+func (f *fetch) smaller(refs []engine.Ref) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.batch = max(1, min(f.batch, len(refs)/2))
+	if len(refs) > 1 {
+		f.left = append(f.left, refs...)
+	}
+}
