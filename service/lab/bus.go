@@ -12,7 +12,7 @@ import (
 type PrivateBus struct {
 	Address string // for DBUS_SESSION_BUS_ADDRESS
 
-	program *program
+	program *Program
 }
 
 // Bus starts dbus-daemon.
@@ -25,13 +25,13 @@ func Bus(t T, serviceDirs ...string) *PrivateBus {
 		services.WriteString("  <servicedir>" + xmlText(d) + "</servicedir>\n")
 	}
 	config := write(t, dir, "bus.conf", fmt.Sprintf(busConfig, xmlText(socket), services.String()))
-	p, err := start(plainEnv("HOME="+dir), "dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", "--config-file="+config)
+	p, err := Start(plainEnv("HOME="+dir), "dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", "--config-file="+config)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	b := &PrivateBus{Address: "unix:path=" + socket, program: p}
 	t.Cleanup(b.Stop)
-	if !within(patience, func() bool { return p.ended() || accepts(socket) }) || p.ended() {
+	if !Within(patience, func() bool { return p.Ended() || accepts(socket) }) || p.Ended() {
 		t.Fatalf("dbus-daemon does not listen\n%v", p)
 	}
 	return b
@@ -63,7 +63,7 @@ func accepts(socket string) bool {
 // Stop ends the bus. It may be called twice.
 func (b *PrivateBus) Stop() {
 	if b.program != nil {
-		b.program.stop(patience)
+		b.program.Stop(patience)
 		b.program = nil
 	}
 }

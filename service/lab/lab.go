@@ -23,8 +23,8 @@ type T interface {
 // patience is how long a program may take to be ready, or to end.
 const patience = 30 * time.Second
 
-// within polls a condition until it holds or the time is over.
-func within(limit time.Duration, holds func() bool) bool {
+// Within polls a condition until it holds or the time is over.
+func Within(limit time.Duration, holds func() bool) bool {
 	end := time.NewTimer(limit)
 	defer end.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)

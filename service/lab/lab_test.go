@@ -54,7 +54,7 @@ func TestAProxyCountsAndChangesNothing(t *testing.T) {
 		}
 		want := []Request{{N: 0, Method: "PROPFIND", Path: "/a%2Fb/", Depth: "1", Status: 207, In: 3, Out: 5}}
 		// The answer can be here before it is in the log.
-		if !within(patience, func() bool { return len(p.Log()) == 1 }) || !slices.Equal(p.Log(), want) {
+		if !Within(patience, func() bool { return len(p.Log()) == 1 }) || !slices.Equal(p.Log(), want) {
 			t.Errorf("the log is %+v, want %+v", p.Log(), want)
 		}
 		if _, err := c.Get("http://example.org/cut"); err == nil {
@@ -93,10 +93,10 @@ func TestForwardingCarriesBothWaysAndEnds(t *testing.T) {
 }
 
 func TestAProgramThatEndsIsNoticedWithWhatItSaid(t *testing.T) {
-	if _, err := start(nil, "davbus-no-such-program"); err == nil {
+	if _, err := Start(nil, "davbus-no-such-program"); err == nil {
 		t.Error("a missing program was started")
 	}
-	if within(0, func() bool { return false }) {
+	if Within(0, func() bool { return false }) {
 		t.Error("a condition that never holds was met")
 	}
 }

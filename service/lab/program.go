@@ -10,17 +10,18 @@ import (
 	"time"
 )
 
-// A program is a child process whose output is kept for when it fails.
-type program struct {
+// A Program is a child process. The end of its output is kept for when it fails.
+type Program struct {
 	cmd  *exec.Cmd
 	out  tail
 	done chan struct{} // closed when it has ended and was waited for
 	err  error         // how; valid after done
 }
 
-// start runs a program that is found in PATH or by its full name.
-func start(env []string, name string, args ...string) (*program, error) {
-	p := &program{cmd: exec.Command(name, args...), done: make(chan struct{})}
+// Start runs a program that is found in PATH or by its full name. Whoever starts
+// it ends it.
+func Start(env []string, name string, args ...string) (*Program, error) {
+	p := &Program{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = childAttr()
@@ -34,7 +35,8 @@ func start(env []string, name string, args ...string) (*program, error) {
 	return p, nil
 }
 
-func (p *program) ended() bool {
+// Ended tells whether it has ended by itself or was ended.
+func (p *Program) Ended() bool {
 	select {
 	case <-p.done:
 		return true
@@ -43,25 +45,40 @@ func (p *program) ended() bool {
 	}
 }
 
-// kill ends it as a crash would.
-func (p *program) kill() {
+// Kill ends it as a crash would.
+func (p *Program) Kill() {
 	p.cmd.Process.Kill()
 	<-p.done
 }
 
-// stop asks it to end, and kills it if it does not.
-func (p *program) stop(limit time.Duration) {
+// Stop asks it to end, and kills it if it does not. The error tells that it did
+// not end well; after the first call it is nil.
+func (p *Program) Stop(limit time.Duration) error {
+	if p.Ended() {
+		return nil
+	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
+	return p.Wait(limit)
+}
+
+// Wait lets it end, and kills it if it does not.
+func (p *Program) Wait(limit time.Duration) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-p.done:
+		return p.err
 	case <-timer.C:
-		p.kill()
+		p.Kill()
+		return fmt.Errorf("%s did not end within %v", p.cmd.Path, limit)
 	}
 }
 
-func (p *program) String() string {
+// Pid is its process.
+func (p *Program) Pid() int { return p.cmd.Process.Pid }
+
+// String is what was run and the end of what it said.
+func (p *Program) String() string {
 	return strings.Join(p.cmd.Args, " ") + "\n" + p.out.String()
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const labEvent = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//lab//EN\r\nBEGIN:VEVENT\r\nUID:lab\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260102T100000Z\r\nSUMMARY:lab\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
@@ -80,7 +81,7 @@ func TestServersCountThroughAProxyOnEitherWay(t *testing.T) {
 		}
 		resp.Body.Close()
 		c.CloseIdleConnections()
-		if resp.StatusCode != 207 || !within(patience, func() bool { return p.Count("PROPFIND") == 1 }) || p.Writes() != 0 {
+		if resp.StatusCode != 207 || !Within(patience, func() bool { return p.Count("PROPFIND") == 1 }) || p.Writes() != 0 {
 			t.Errorf("%s through the proxy: %s, log %+v", target, resp.Status, p.Log())
 		}
 	}
@@ -100,4 +101,30 @@ func TestABusIsPrivateAndEmpty(t *testing.T) {
 	}
 	b.Stop()
 	b.Stop()
+}
+
+func TestAProgramEndsWhenAskedOrIsKilled(t *testing.T) {
+	for script, well := range map[string]bool{"read x": false, "trap 'exit 0' TERM; echo ready; while :; do read x; done": true, "trap '' TERM; echo ready; read x; exec sleep 60": false} {
+		p, err := Start(plainEnv(), "sh", "-c", "exec 0<>\"$1\"; "+script, "sh", fifo(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !Within(patience, func() bool { return !strings.Contains(script, "ready") || strings.Contains(p.String(), "ready\n") }) || p.Ended() {
+			t.Fatalf("not ready: %v", p)
+		}
+		if err := p.Stop(200 * time.Millisecond); (err == nil) != well {
+			t.Errorf("%s: ended with %v", script, err)
+		}
+		if !p.Ended() || syscall.Kill(p.Pid(), 0) != syscall.ESRCH || p.Stop(0) != nil {
+			t.Errorf("%s: it is still there", script)
+		}
+	}
+}
+
+func fifo(t *testing.T) string {
+	path := t.TempDir() + "/in"
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

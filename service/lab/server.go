@@ -30,10 +30,10 @@ type Server struct {
 	Data     string // the folder with its data
 
 	t       T
-	run     func(s *Server) (*program, error)
+	run     func(s *Server) (*Program, error)
 	network string // its own way: "tcp" or "unix"
 	addr    string
-	program *program
+	program *Program
 }
 
 // Radicale starts /usr/bin/radicale.
@@ -45,9 +45,9 @@ func Radicale(t T) *Server {
 		Name: "radicale", Login: true, Calendar: "/alice/", Contacts: "/alice/", Data: filepath.Join(dir, "data"),
 		t: t, network: "tcp",
 	}
-	s.run = func(s *Server) (*program, error) {
+	s.run = func(s *Server) (*Program, error) {
 		config := write(t, dir, "config", fmt.Sprintf(radicaleConfig, s.addr, dir, s.Data))
-		return start(plainEnv("HOME="+dir), "/usr/bin/radicale", "--config", config)
+		return Start(plainEnv("HOME="+dir), "/usr/bin/radicale", "--config", config)
 	}
 	s.begin()
 	return s
@@ -93,7 +93,7 @@ func xandikos(t T, network string) *Server {
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		t.Fatalf("cannot make xandikos's folder: %v", err)
 	}
-	s.run = func(s *Server) (*program, error) {
+	s.run = func(s *Server) (*Program, error) {
 		args := []string{"-d", s.Data, "--defaults", "--current-user-principal", "/alice/", "-l", s.addr}
 		if network == "tcp" {
 			host, port, err := net.SplitHostPort(s.addr)
@@ -102,7 +102,7 @@ func xandikos(t T, network string) *Server {
 			}
 			args = append(args[:len(args)-1], host, "-p", port)
 		}
-		return start(plainEnv("HOME="+dir), "/usr/bin/xandikos", args...)
+		return Start(plainEnv("HOME="+dir), "/usr/bin/xandikos", args...)
 	}
 	s.begin()
 	return s
@@ -157,12 +157,12 @@ func (s *Server) Start() error {
 	}
 	client := dialer(s.network, s.addr)
 	defer client.CloseIdleConnections()
-	ready := within(patience, func() bool { return p.ended() || answers(client) })
-	if p.ended() {
+	ready := Within(patience, func() bool { return p.Ended() || answers(client) })
+	if p.Ended() {
 		return fmt.Errorf("%s ended at once: %v\n%v", s.Name, p.err, p)
 	}
 	if !ready {
-		p.kill()
+		p.Kill()
 		return fmt.Errorf("%s does not answer within %v\n%v", s.Name, patience, p)
 	}
 	s.program = p
@@ -188,7 +188,7 @@ func answers(c *http.Client) bool {
 // Kill ends the server as a crash would; its data stays.
 func (s *Server) Kill() {
 	if s.program != nil {
-		s.program.kill()
+		s.program.Kill()
 		s.program = nil
 	}
 }
@@ -196,7 +196,7 @@ func (s *Server) Kill() {
 // Stop ends the server in order. It may be called twice.
 func (s *Server) Stop() {
 	if s.program != nil {
-		s.program.stop(5 * time.Second)
+		s.program.Stop(5 * time.Second)
 		s.program = nil
 	}
 }
@@ -212,7 +212,7 @@ func (s *Server) Pid() int {
 	if s.program == nil {
 		return 0
 	}
-	return s.program.cmd.Process.Pid
+	return s.program.Pid()
 }
 
 // Do asks the server something as Alice, past any proxy. Headers are "Name",
