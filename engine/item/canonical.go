@@ -8,14 +8,22 @@ import (
 
 // volatile tells whether programs renew or add a property without anything
 // having changed.
-func volatile(p *Property, card bool) bool {
-	switch {
-	case p.is("PRODID"), p.is("METHOD"), p.is("X-WR-CALNAME"), p.is("X-RADICALE-NAME"):
-		return true
-	case card:
-		return p.is("REV")
+func volatile(name []byte, card bool) bool {
+	switch len(name) {
+	case 3:
+		return card && foldEqual(name, "REV")
+	case 6:
+		return foldEqual(name, "PRODID") || foldEqual(name, "METHOD")
+	case 7:
+		return !card && (foldEqual(name, "DTSTAMP") || foldEqual(name, "CREATED"))
+	case 12:
+		return foldEqual(name, "X-WR-CALNAME")
+	case 13:
+		return !card && foldEqual(name, "LAST-MODIFIED")
+	case 15:
+		return foldEqual(name, "X-RADICALE-NAME")
 	}
-	return p.is("DTSTAMP") || p.is("LAST-MODIFIED") || p.is("CREATED")
+	return false
 }
 
 // appendCanonical writes a property so that two that say the same are the same

@@ -57,6 +57,9 @@ func (s *lines) unfold(first []byte) []byte {
 	if !soft && !s.folded() {
 		return first
 	}
+	if s.join == nil {
+		s.join = make([]byte, 0, min(len(first)+len(s.rest), 64<<10))
+	}
 	s.join = append(s.join[:0], first...)
 	for len(s.rest) > 0 {
 		switch {

@@ -25,8 +25,11 @@ type Param struct {
 // no colon ends the name. Where the parameters make no sense (a quote without an
 // end), all of them become one bare parameter, so that nothing is overlooked.
 func parse(line []byte, params []Param) (Property, bool) {
-	end := bytes.IndexAny(line, ":;")
-	if end <= 0 {
+	end := 0
+	for end < len(line) && line[end] != ':' && line[end] != ';' {
+		end++
+	}
+	if end == 0 || end == len(line) {
 		return Property{Params: params[:0]}, false
 	}
 	p := Property{Name: line[:end], Params: params[:0]}
@@ -48,9 +51,13 @@ func (p *Property) param(line []byte, start int) (end int, ok bool) {
 	var name []byte
 	bare := true
 	at := start
-	if n := bytes.IndexAny(line[at:], "=;:"); n >= 0 && line[at+n] == '=' {
-		name, bare = line[at:at+n], false
-		at += n + 1
+	n := at
+	for n < len(line) && line[n] != '=' && line[n] != ';' && line[n] != ':' {
+		n++
+	}
+	if n < len(line) && line[n] == '=' {
+		name, bare = line[at:n], false
+		at = n + 1
 	}
 	for {
 		n, ok := paramValue(line[at:])
@@ -159,8 +166,17 @@ func appendUpper(dst, s []byte) []byte {
 
 // sortParams brings parameters into the one order in which they are summed.
 func sortParams(params []Param) {
+	if len(params) < 2 {
+		return
+	}
 	slices.SortFunc(params, func(a, b Param) int {
-		return cmp.Or(compareFold(a.Name, b.Name), bytes.Compare(a.Value, b.Value), compareBool(a.Bare, b.Bare))
+		if c := compareFold(a.Name, b.Name); c != 0 {
+			return c
+		}
+		if c := bytes.Compare(a.Value, b.Value); c != 0 {
+			return c
+		}
+		return compareBool(a.Bare, b.Bare)
 	})
 }
 

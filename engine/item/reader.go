@@ -90,7 +90,7 @@ func (r *reader) garbage(why string) step {
 }
 
 // show makes a name fit for a message.
-func (r *reader) show(name []byte) string { return fmt.Sprintf("%.40q", name) }
+func (r *reader) show(name []byte) string { return fmt.Sprintf("%.40q", string(name)) }
 
 // name is the innermost open component's, in capitals.
 func (r *reader) name() []byte { return r.nameAt(len(r.open) - 1) }

@@ -69,7 +69,10 @@ func (d *digest) find(id string) (int, bool) {
 }
 
 func digestOf(text []byte) digest {
-	d := digester{reader: read(text)}
+	// What is needed for an item of usual size is there from the start.
+	d := digester{reader: read(text), comps: make([]component, 0, 4), props: make([]span, 0, 64),
+		sums: make([]engine.Sum, 0, 8), arena: make([]byte, 0, 2*len(text)+256)}
+	d.open, d.names, d.Params = make([]span, 0, 4), make([]byte, 0, 64), make([]Param, 0, 16)
 	for {
 		switch d.step() {
 		case begin:
@@ -110,7 +113,6 @@ type digester struct {
 	arena []byte
 	sums  []engine.Sum // of closed components within open ones
 	zones []zone
-	buf   []byte
 }
 
 // A component is an open one: where its part of each stack begins.
@@ -120,17 +122,21 @@ type component struct {
 }
 
 func (d *digester) add() {
-	if volatile(&d.Property, d.inCard()) {
+	name := d.base()
+	if volatile(name, d.inCard()) {
 		return
 	}
-	if d.inZone() && d.is("TZID") {
+	if d.inZone() && foldEqual(name, "TZID") {
 		d.comps[len(d.comps)-1].tzid = string(bytes.TrimSpace(d.Value))
 	}
 	start := len(d.arena)
+	d.arena = append(d.arena, 0, 0, 0, 0, 0, 0, 0, 0)
 	d.arena = appendCanonical(d.arena, &d.Property)
+	binary.BigEndian.PutUint64(d.arena[start:], uint64(len(d.arena)-start))
 	d.props = append(d.props, span{start, len(d.arena)})
 }
 
+// at is a property with its length in front, so that it is known where it ends.
 func (d *digester) at(s span) []byte { return d.arena[s.start:s.end] }
 
 func (d *digester) close() {
@@ -146,25 +152,33 @@ func (d *digester) close() {
 }
 
 func (d *digester) sumOf(c component) engine.Sum {
-	props := d.props[c.props:]
+	props, sums := d.props[c.props:], d.sums[c.sums:]
 	slices.SortFunc(props, func(a, b span) int { return bytes.Compare(d.at(a), d.at(b)) })
-	buf := appendBytes(append(d.buf[:0], 'c'), d.name())
-	buf = binary.AppendUvarint(buf, uint64(len(props)))
+	sortSums(sums)
+	head := len(d.arena)
+	d.arena = appendBytes(append(d.arena, 'c'), d.name())
+	d.arena = binary.AppendUvarint(d.arena, uint64(len(props)))
 	for _, p := range props {
-		buf = appendBytes(buf, d.at(p))
+		d.arena = append(d.arena, d.at(p)...)
 	}
-	d.buf = appendSums(buf, d.sums[c.sums:])
-	return sha256.Sum256(d.buf)
+	for i := range sums {
+		d.arena = append(d.arena, sums[i][:]...)
+	}
+	return sha256.Sum256(d.arena[head:])
 }
 
 // finish puts together the outermost components, of which there may be several,
 // and the zones.
 func (d *digester) finish() digest {
-	body := sha256.Sum256(appendSums([]byte{'t'}, d.sums))
+	sortSums(d.sums)
+	all := []byte{'t'}
+	for i := range d.sums {
+		all = append(all, d.sums[i][:]...)
+	}
 	slices.SortFunc(d.zones, func(a, b zone) int {
 		return cmp.Or(cmp.Compare(a.id, b.id), bytes.Compare(a.sum[:], b.sum[:]))
 	})
-	zones := d.zones[:0]
+	var zones []zone
 	for _, z := range d.zones {
 		if last := len(zones) - 1; last >= 0 && zones[last].id == z.id {
 			zones[last].sum = sha256.Sum256(append(append([]byte{'z'}, zones[last].sum[:]...), z.sum[:]...))
@@ -172,15 +186,11 @@ func (d *digester) finish() digest {
 			zones = append(zones, z)
 		}
 	}
-	return digest{body, zones}
+	return digest{sha256.Sum256(all), zones}
 }
 
-func appendSums(buf []byte, sums []engine.Sum) []byte {
+func sortSums(sums []engine.Sum) {
 	slices.SortFunc(sums, func(a, b engine.Sum) int { return bytes.Compare(a[:], b[:]) })
-	for _, s := range sums {
-		buf = append(buf, s[:]...)
-	}
-	return buf
 }
 
 func appendBytes(buf, s []byte) []byte {

@@ -1,5 +1,7 @@
 package itemtest
 
+import "math/rand/v2"
+
 // card writes a person, or a group of the persons before it.
 func (g *gen) card() Item {
 	uid := g.uuid()
@@ -80,4 +82,16 @@ func (g *gen) person(version string) {
 			g.line("PHOTO;ENCODING=b;TYPE=JPEG:%s", picture)
 		}
 	}
+}
+
+// Photo is a card with a picture, of about so many bytes in all.
+func Photo(size int) []byte {
+	g := &gen{rng: rand.New(rand.NewPCG(uint64(size), 0))}
+	g.line("BEGIN:VCARD")
+	g.line("VERSION:3.0")
+	g.line("UID:photo-%d", size)
+	g.line("FN:Zoë Łukasz")
+	g.line("PHOTO;ENCODING=b;TYPE=JPEG:%s", g.base64(size*72/100))
+	g.line("END:VCARD")
+	return g.done("").Text
 }
