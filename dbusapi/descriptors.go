@@ -21,7 +21,7 @@ const (
 
 // readSecret reads a descriptor to its end. The text of a secret is never put
 // into an error.
-func readSecret(ctx context.Context, f *os.File) ([]byte, error) {
+func readSecret(ctx context.Context, f *os.File, wait time.Duration) ([]byte, error) {
 	const op = "read the secret"
 	info, err := f.Stat()
 	if err != nil {
@@ -38,7 +38,7 @@ func readSecret(ctx context.Context, f *os.File) ([]byte, error) {
 	}
 	defer f.Close()
 	// A memory file knows no deadlines, and needs none.
-	f.SetReadDeadline(time.Now().Add(secretTime))
+	f.SetReadDeadline(time.Now().Add(wait))
 	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	value, err := io.ReadAll(io.LimitReader(f, maxSecret+2))
@@ -46,7 +46,7 @@ func readSecret(ctx context.Context, f *os.File) ([]byte, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
 		return nil, engine.Fail(engine.Cancelled, op, "", "%w", context.Cause(ctx))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, engine.Fail(engine.Timeout, op, "", "its descriptor did not end within %v; close the writing end", secretTime)
+		return nil, engine.Fail(engine.Timeout, op, "", "its descriptor did not end within %v; close the writing end", wait)
 	case err != nil:
 		return nil, engine.Fail(engine.Invalid, op, "", "%w", err)
 	}

@@ -115,12 +115,12 @@ func (f *Face) follow(caller string, left func()) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	stop, err = f.callers.Gone(caller, left)
+	unfollow, err := f.callers.Gone(caller, func() { give(); left() })
 	if err != nil {
 		give()
 		return nil, err
 	}
-	return func() { stop(); give() }, nil
+	return func() { give(); unfollow() }, nil
 }
 
 // caller tells who calls.

@@ -163,7 +163,10 @@ func (h *fakeHost) Problems(what string, heldOnly bool, offset, limit int) ([]en
 }
 
 func (h *fakeHost) ConflictTexts(id string) (engine.ConflictTexts, error) {
-	return h.texts, h.call("ConflictTexts", id)
+	err := h.call("ConflictTexts", id)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.texts, err
 }
 
 func (h *fakeHost) Resolve(id string, r engine.Resolution, by Caller) (engine.JobID, error) {

@@ -148,7 +148,10 @@ func (p *publisher) begin(s *engine.Snapshot) error {
 		p.conflict(c)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Jobs)) {
-		p.newJob(s.Jobs[id])
+		if j := p.newJob(s.Jobs[id]); j.state.State == engine.StateDone {
+			j.story.end(doneLine(j.state))
+			close(j.done)
+		}
 	}
 	p.reached(s.Seq)
 	return p.err
