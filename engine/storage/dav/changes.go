@@ -156,6 +156,11 @@ func (p *pages) response(r *response) error {
 	if err != nil {
 		return failf(engine.ServerNonconforming, "list the changes of", p.st.url, "%w", err)
 	}
+	if m.outside {
+		// It may be an item under another name of the collection: to pass it over
+		// would be to miss a change.
+		return failf(engine.ServerNonconforming, "list the changes of", p.st.url, "the server names things outside of it")
+	}
 	if m.own || m.ref == "" {
 		switch {
 		case r.status == http.StatusInsufficientStorage:
@@ -219,7 +224,7 @@ func (st *Storage) suspicious(since engine.Token, d engine.Delta) bool {
 	}
 	st.mem.mu.Lock()
 	defer st.mem.mu.Unlock()
-	if st.mem.heads == nil || st.mem.token != since {
+	if st.mem.token != since {
 		return len(d.Changed) > 1 // nothing to compare it with: this run is young
 	}
 	for _, h := range d.Changed {

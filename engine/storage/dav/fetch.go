@@ -18,6 +18,7 @@ import (
 const (
 	batchStart = 64
 	queryFrom  = 32       // so many are wanted before all are asked for
+	batchBytes = 8 << 20  // of texts, as those that came lead to expect
 	maxItem    = 32 << 20 // of one text
 )
 
@@ -68,6 +69,9 @@ type fetch struct {
 	fatal  bool
 	err    error // why it ended; read when out is closed
 	broken int   // items in a row that the server failed to give
+	fallen int   // requests that got no answer
+	bytes  int   // of the texts given, and
+	given  int   // how many they were
 }
 
 func (f *fetch) want(ref engine.Ref) {
@@ -140,6 +144,10 @@ func (f *fetch) send(it engine.Item, err error) bool {
 // give hands out one text that was answered.
 func (f *fetch) give(h engine.Head, text []byte) bool {
 	f.st.saw(h, text)
+	f.mu.Lock()
+	f.bytes += len(text)
+	f.given++
+	f.mu.Unlock()
 	return f.send(engine.Item{Head: h, Text: text}, nil)
 }
 
@@ -190,37 +198,48 @@ func (f *fetch) breaks(broke bool) bool {
 
 // get asks for one item; NotFound if it is gone.
 func (st *Storage) get(ctx context.Context, ref engine.Ref) (engine.Item, error) {
+	it, raw, err := st.getRaw(ctx, ref)
+	if it.Etag = cleanEtag(raw); it.Etag == "" {
+		it.Etag = st.listed(ref)
+	}
+	return it, err
+}
+
+// getRaw is get with the etag as the server spells it.
+func (st *Storage) getRaw(ctx context.Context, ref engine.Ref) (engine.Item, string, error) {
+	it := engine.Item{Head: engine.Head{Ref: ref}}
 	u := st.item(ref)
 	c := call{op: "fetch", on: st.on(ref), method: http.MethodGet, url: u, repeat: true}
 	resp, err := st.s.send(ctx, c)
 	if err != nil {
-		return engine.Item{}, err
+		return it, "", err
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := st.s.refused(c, resp)
 		if e.Kind == engine.CollectionGone {
 			e.Kind = engine.NotFound
 		}
-		return engine.Item{}, e
+		return it, "", e
 	}
 	defer drop(resp)
 	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" || t == "application/xhtml+xml" {
-		return engine.Item{}, st.itemError(engine.ServerNonconforming, "fetch", ref, "the server sent a web page in its place")
+		return it, "", st.itemError(engine.ServerNonconforming, "fetch", ref, "the server sent a web page in its place")
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxItem+1))
 	if err != nil {
-		return engine.Item{}, st.s.netError(ctx, c, err)
+		return it, "", st.s.netError(ctx, c, err)
 	}
 	if n := resp.ContentLength; n >= 0 && int64(len(text)) != n && len(text) <= maxItem {
-		return engine.Item{}, st.itemError(engine.ConnectionLost, "fetch", ref, "the server's answer ended too soon")
+		return it, "", st.itemError(engine.ConnectionLost, "fetch", ref, "the server's answer ended too soon")
 	}
 	if len(text) > maxItem {
-		return engine.Item{}, st.itemError(engine.TooLarge, "fetch", ref, "it has more than %d MiB", maxItem>>20)
+		return it, "", st.itemError(engine.TooLarge, "fetch", ref, "it has more than %d MiB", maxItem>>20)
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
-		return engine.Item{}, st.itemError(engine.InvalidItem, "fetch", ref, "the server's copy is empty; delete it there")
+		return it, "", st.itemError(engine.InvalidItem, "fetch", ref, "the server's copy is empty; delete it there")
 	}
-	return engine.Item{Head: engine.Head{Ref: ref, Etag: cleanEtag(resp.Header.Get("ETag"))}, Text: item.CRLF(text)}, nil
+	it.Text = item.CRLF(text)
+	return it, strings.TrimSpace(resp.Header.Get("ETag")), nil
 }
 
 // textOf takes the text out of a response, with the line ends that XML took from

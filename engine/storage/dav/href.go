@@ -143,9 +143,11 @@ func validRef(ref engine.Ref) bool {
 	return !strings.Contains(string(ref), "\x00")
 }
 
-// spell writes a ref as we would: every byte escaped that might mean something.
+// spell writes a ref as we would: every byte escaped that might mean something
+// to somebody on the way. Commas and quotes confuse readers of digest logins, a
+// plus is read as a space here and there, and "@" is wanted as it is.
 func spell(ref engine.Ref) string {
-	const plain = "-_.~@:!$&'()*+,;="
+	const plain = "-_.~@:"
 	var b strings.Builder
 	for i := 0; i < len(ref); i++ {
 		c := ref[i]

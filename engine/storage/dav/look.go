@@ -3,6 +3,7 @@ package dav
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,6 +24,17 @@ func (s *Source) Look(ctx context.Context, fresh bool) ([]engine.Collection, err
 	if err != nil {
 		return nil, err
 	}
+	all, err := s.lookAll(ctx, f)
+	if engine.IsKind(err, engine.CollectionGone) && !fresh {
+		// The homes are elsewhere now.
+		if f, err = s.discovered(ctx, true); err == nil {
+			all, err = s.lookAll(ctx, f)
+		}
+	}
+	return all, err
+}
+
+func (s *Source) lookAll(ctx context.Context, f *found) ([]engine.Collection, error) {
 	var all []engine.Collection
 	var seen []string
 	for _, h := range f.homes {
@@ -70,6 +82,14 @@ func (s *Source) lookAt(ctx context.Context, h home, f *found) ([]engine.Collect
 		}
 		if placeOf(u) == placeOf(h.url) {
 			own = true
+			if r.status/100 > 2 {
+				e := failf(kindOfStatus(r.status, r.why), "list the collections at", h.url, "%s", sayStatus(r.status, r.why))
+				e.Status = r.status
+				return e
+			}
+		}
+		if r.status == http.StatusInsufficientStorage {
+			return failf(engine.ServerNonconforming, "list the collections at", h.url, "the server sent a part of the list only")
 		}
 		if c, ok := s.collection(r, u, f); ok {
 			out = append(out, c)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"davbus.org/davbus/engine"
 )
@@ -27,7 +28,7 @@ func (s *Source) Make(ctx context.Context, c engine.Collection) (engine.Collecti
 	if name == "" {
 		name = c.ID
 	}
-	if name == "" || name == "." || name == ".." || len(name) > 200 {
+	if !validRef(engine.Ref(name)) || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
 		return c, engine.Fail(engine.Invalid, "make", name, "a collection cannot have this name")
 	}
 	u := slashed(member(f.homes[i].url, spell(engine.Ref(name))))

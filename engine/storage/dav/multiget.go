@@ -2,6 +2,7 @@ package dav
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,8 +14,6 @@ import (
 func (f *fetch) wantsAll() bool {
 	f.st.mem.mu.Lock()
 	defer f.st.mem.mu.Unlock()
-	f.st.s.mu.Lock()
-	defer f.st.s.mu.Unlock()
 	n := len(f.open)
 	return n >= queryFrom && !f.st.mem.noQuery && 2*n >= f.st.mem.size && f.st.mem.size >= 0
 }
@@ -90,7 +89,11 @@ func (f *fetch) report(c call, asked map[engine.Ref]bool) error {
 		if r.status/100 > 2 || !ok {
 			return nil
 		}
-		if f.take(m.ref) && !f.give(engine.Head{Ref: m.ref, Etag: etagOf(r)}, text) {
+		h := engine.Head{Ref: m.ref, Etag: etagOf(r)}
+		if h.Etag == "" {
+			h.Etag = f.st.listed(m.ref)
+		}
+		if f.take(m.ref) && !f.give(h, text) {
 			return f.st.s.netError(f.ctx, c, context.Canceled)
 		}
 		return nil
@@ -113,6 +116,9 @@ func (f *fetch) nextBatch() []engine.Ref {
 		return nil // a single one is asked for as it is
 	}
 	n := min(f.batch, len(f.left))
+	if f.bytes > 0 {
+		n = max(1, min(n, batchBytes/(f.bytes/f.given+1)))
+	}
 	refs := slices.Clone(f.left[:n])
 	f.left = f.left[n:]
 	return refs
@@ -156,18 +162,37 @@ func (f *fetch) multiget(refs []engine.Ref) bool {
 	if err == nil {
 		return true
 	}
-	switch kind := engine.KindOf(err); kind {
-	case engine.Forbidden, engine.TooLarge, engine.ServerError, engine.Timeout, engine.QuotaExceeded:
-		f.smaller(refs)
-		return true
+	e, _ := errors.AsType[*engine.Error](err)
+	switch e.Kind {
+	case engine.Timeout, engine.ConnectionLost:
+		// Perhaps it was too much at once; but a server that is silent or falls
+		// over again and again is not asked for ever.
+		if f.falls() {
+			return f.fail(err)
+		}
+	case engine.Forbidden, engine.TooLarge, engine.ServerError, engine.QuotaExceeded:
 	case engine.NotSupported, engine.ServerNonconforming, engine.Changed, engine.InvalidItem:
-		f.st.mem.mu.Lock()
-		f.st.mem.noMulti = true
-		f.st.mem.mu.Unlock()
-		return true
+		if e.Status != 0 { // the request was refused, not the answer broken
+			f.st.mem.mu.Lock()
+			f.st.mem.noMulti = true
+			f.st.mem.mu.Unlock()
+			return true
+		}
 	default:
 		return f.fail(err)
 	}
+	f.smaller(refs)
+	return true
+}
+
+// fallsMost is how many requests for texts may get no answer in one fetch.
+const fallsMost = 3
+
+func (f *fetch) falls() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fallen++
+	return f.fallen > fallsMost
 }
 
 // smaller puts refs back, to be asked for in batches of half the size. Single

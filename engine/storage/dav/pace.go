@@ -22,16 +22,17 @@ type pace struct {
 
 	// One window of measuring: how many were done since when, with how many at
 	// once at least wished for.
-	done    int
-	busyAt  bool
-	since   time.Time
-	best    float64 // requests a second at the limit before the last step up
-	settled bool    // a step up did not help
+	done   int
+	busyAt bool
+	since  time.Time
+	best   float64 // requests a second at the limit before the last step up
+	rest   int     // windows to go before another step up is tried
 }
 
 const (
 	paceStart = 2
 	paceMost  = 8
+	paceRest  = 32 // windows after a step that did not help
 )
 
 func newPace(now func() time.Time) *pace {
@@ -78,7 +79,7 @@ func (p *pace) leave(complained bool) {
 	p.running--
 	if complained {
 		p.limit = max(1, p.limit/2)
-		p.settled = true
+		p.rest, p.best = paceRest, 0
 		p.restart()
 	} else {
 		p.done++
@@ -99,13 +100,17 @@ func (p *pace) adjust() {
 	full := p.busyAt
 	p.restart()
 	switch {
-	case !full || p.settled:
+	case !full:
+	case p.rest > 0:
+		if p.rest--; p.rest == 0 {
+			p.best = 0
+		}
 	case rate > p.best*1.1 && p.limit < paceMost:
 		p.best = rate
 		p.limit++
 	case rate <= p.best*1.1 && p.limit > 1:
 		p.limit-- // the last step did not help
-		p.settled = true
+		p.rest = paceRest
 	}
 }
 
@@ -118,11 +123,4 @@ func (p *pace) hold(d time.Duration) {
 	if t := p.now().Add(d); t.After(p.until) {
 		p.until = t
 	}
-}
-
-// width is how many requests make sense at once now.
-func (p *pace) width() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.limit
 }

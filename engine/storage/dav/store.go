@@ -76,15 +76,28 @@ func (st *Storage) list(ctx context.Context) ([]engine.Head, error) {
 		return nil, err
 	}
 	st.mem.mu.Lock()
-	st.mem.size = len(heads)
-	st.mem.mu.Unlock()
+	defer st.mem.mu.Unlock()
+	st.mem.size, st.mem.token = len(heads), ""
+	st.mem.heads = make(map[engine.Ref]engine.Etag, len(heads))
+	for _, h := range heads {
+		st.mem.heads[h.Ref] = h.Etag
+	}
 	return heads, nil
+}
+
+// listed is the etag that an item had in the last list, for servers that give
+// none with the text. If the item has changed since, the next list says so.
+func (st *Storage) listed(ref engine.Ref) engine.Etag {
+	st.mem.mu.Lock()
+	defer st.mem.mu.Unlock()
+	return st.mem.heads[ref]
 }
 
 // A named is what a response is about.
 type named struct {
-	own bool       // the collection itself
-	ref engine.Ref // an item; "" if it is neither
+	own     bool       // the collection itself
+	ref     engine.Ref // an item; "" if it is none
+	outside bool       // something that is not in the collection at all
 }
 
 // member finds out what a response is about and remembers the spelling.
@@ -97,6 +110,9 @@ func (st *Storage) member(r *response) (named, error) {
 		return named{own: true}, nil
 	}
 	ref, spelled := refOf(st.url, u)
+	if !strings.HasPrefix(u.Path, st.url.Path) {
+		return named{outside: true}, nil
+	}
 	if ref == "" || strings.HasSuffix(u.Path, "/") && !strings.HasSuffix(spelled, "%2F") && !strings.HasSuffix(spelled, "%2f") {
 		return named{}, nil
 	}
