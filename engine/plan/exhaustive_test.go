@@ -30,15 +30,15 @@ var allRules = []Rules{
 	{From: "a"}, {From: "b"}, {From: "nobody"}, {Revert: true}, {Revert: true, Policy: Prefer, Prefer: "b"},
 }
 
-// everyRow visits every row of n members, each read-only or not.
-func everyRow(n int, visit func(members []Member, row Row, s string)) {
+// everyRow visits every row of n members, the first few of which may be read-only.
+func everyRow(n, readOnly int, visit func(members []Member, row Row, s string)) {
 	for _, c := range []struct {
 		agreed string
 		ways   []string
 	}{{"2b", standings}, {"-", newcomers}} {
 		pick := make([]int, n)
 		for {
-			for ro := range 1 << n {
+			for ro := range 1 << readOnly {
 				s := c.agreed
 				for i, w := range pick {
 					s += " | "
@@ -69,7 +69,7 @@ func everyRow(n int, visit func(members []Member, row Row, s string)) {
 func TestEveryRowKeepsTheRules(t *testing.T) {
 	rows := 0
 	for n := 2; n <= 3; n++ {
-		everyRow(n, func(members []Member, row Row, s string) {
+		everyRow(n, n, func(members []Member, row Row, s string) {
 			for _, rules := range allRules {
 				rows++
 				p := Reconcile(members, []Row{row}, rules)
@@ -210,7 +210,7 @@ func forgetBroken(row *Row, oneWay bool, p Plan) string {
 // The order of members makes no difference to what is done.
 func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
 	for n := 2; n <= 3; n++ {
-		everyRow(n, func(members []Member, row Row, s string) {
+		everyRow(n, 1, func(members []Member, row Row, s string) {
 			turned, back := turn(members, row)
 			for _, rules := range []Rules{{}, {Policy: Prefer, Prefer: "b"}, {From: "a"}, {Revert: true}} {
 				a, b := Reconcile(members, []Row{row}, rules), Reconcile(turned, []Row{back}, rules)
