@@ -2,7 +2,6 @@ package group_test
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -204,4 +203,29 @@ func (w *world) history() []string {
 	return all
 }
 
-var _ = maps.Keys[map[int]int]
+func (w *world) book() *ledger.Book {
+	w.t.Helper()
+	b, err := w.ledger.Set(key).Load()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+func (w *world) conflictID() string {
+	w.t.Helper()
+	all, err := w.ledger.Conflicts(nil, 0, 10)
+	if err != nil || len(all) != 1 {
+		w.t.Fatalf("conflicts %+v, %v", all, err)
+	}
+	return all[0].ID
+}
+
+func (w *world) text(member int, uid string) []byte {
+	for _, text := range w.stores[member].Texts() {
+		if item.Read([]byte(text)).UID == engine.UID(uid) {
+			return []byte(text)
+		}
+	}
+	return nil
+}
