@@ -40,6 +40,24 @@ func TestEveryWriteIsConditional(t *testing.T) {
 	p.want(404, "DELETE", home+"a.ics", "")
 }
 
+func TestAnETagIsToldOnlyForBytesThatWereKept(t *testing.T) {
+	srv := davtest.New(t, davtest.Options{})
+	srv.Calendar("home").Rewrite = davtest.Rewritten
+	srv.Calendar("kept").NoEtags = true
+	p := newPeer(t, srv)
+	if a := p.want(201, "PUT", home+"a.ics", event("u1", "one")); a.Header.Get("ETag") != "" {
+		t.Errorf("a text that was rewritten has the ETag %q", a.Header.Get("ETag"))
+	}
+	const kept = "/user/calendars/kept/a.ics"
+	etag := p.want(201, "PUT", kept, event("u1", "one")).Header.Get("ETag")
+	if got := p.want(200, "GET", kept, "").Header.Get("ETag"); etag == "" || got != etag {
+		t.Errorf("a storage without etags: PUT told %q, GET %q", etag, got)
+	}
+	p.want(412, "PUT", kept, event("u1", "two"), "If-Match", `"stale"`)
+	p.want(204, "PUT", kept, event("u1", "two"), "If-Match", etag)
+	p.want(412, "DELETE", kept, "", "If-Match", etag)
+}
+
 func TestRefusalsNameTheirCondition(t *testing.T) {
 	srv := davtest.New(t, davtest.Options{MaxItem: 1000})
 	srv.Calendar("home", "VEVENT")
