@@ -37,10 +37,13 @@ var errGrowth = errors.New("cannot split the text: its items share time zones th
 
 // A piece becomes one item.
 type piece struct {
-	calendar *Node    // what it is wrapped in; nil for a card
+	calendar *wrapper // what it is wrapped in; nil for a card
 	parts    [][]byte // its components
 	zones    []string // the TZIDs that it names, in order, maybe twice
 }
+
+// A wrapper is how every item of one calendar begins and ends.
+type wrapper struct{ head, end []byte }
 
 type splitter struct {
 	pieces []piece
@@ -49,6 +52,7 @@ type splitter struct {
 }
 
 func (s *splitter) calendar(calendar *Node) {
+	wrap := &wrapper{appendHeader(nil, calendar), calendar.End}
 	for n := range calendar.Children {
 		if n.Name == "VTIMEZONE" {
 			if id := n.Value("TZID"); s.zones[id] == nil {
@@ -61,7 +65,7 @@ func (s *splitter) calendar(calendar *Node) {
 		if !known || uid == "" {
 			at = len(s.pieces)
 			s.byUID[uid] = at
-			s.pieces = append(s.pieces, piece{calendar: calendar})
+			s.pieces = append(s.pieces, piece{calendar: wrap})
 		}
 		p := &s.pieces[at]
 		p.parts = append(p.parts, n.Raw)
@@ -115,7 +119,7 @@ func (s *splitter) text(p piece) []byte {
 	if p.calendar == nil {
 		return endLine(bytes.TrimPrefix(bytes.Clone(p.parts[0]), []byte("\xef\xbb\xbf")))
 	}
-	out := appendHeader(nil, p.calendar)
+	out := bytes.Clone(p.calendar.head)
 	written := map[string]bool{}
 	for _, id := range p.zones {
 		if zone := s.zones[id]; zone != nil && !written[id] {
@@ -126,7 +130,7 @@ func (s *splitter) text(p piece) []byte {
 	for _, part := range p.parts {
 		out = append(endLine(out), part...)
 	}
-	return endLine(append(endLine(out), p.calendar.End...))
+	return endLine(append(endLine(out), p.calendar.end...))
 }
 
 func appendHeader(out []byte, calendar *Node) []byte {

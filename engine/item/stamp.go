@@ -8,7 +8,10 @@ import "bytes"
 func Seconds(stamp []byte) (int64, bool) {
 	s := bytes.ToUpper(stamp)
 	date, clock, _ := bytes.Cut(s, []byte("T"))
-	d, ok := digits(bytes.ReplaceAll(date, []byte("-"), nil), 8)
+	if len(date) == 10 && date[4] == '-' && date[7] == '-' {
+		date = bytes.ReplaceAll(date, []byte("-"), nil)
+	}
+	d, ok := digits(date, 8)
 	if !ok {
 		return 0, false
 	}
