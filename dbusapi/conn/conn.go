@@ -46,6 +46,7 @@ type Conn struct {
 	name   string
 
 	serial  atomic.Uint32
+	queued  atomic.Uint64
 	out     queue
 	pending pending
 

@@ -81,6 +81,7 @@ func (c *Conn) nextSerial() uint32 {
 
 func (c *Conn) enqueue(serial uint32, o outgoing) {
 	binary.LittleEndian.PutUint32(o.bytes[8:], serial)
+	c.queued.Add(1)
 	full, ok := c.out.put(o, c.opts.MaxBacklog)
 	if !ok {
 		o.settle(ErrClosed)
@@ -136,6 +137,9 @@ func (q *queue) close() []outgoing {
 	q.frames = nil
 	return all
 }
+
+// Sent is how many messages have been queued so far.
+func (c *Conn) Sent() uint64 { return c.queued.Load() }
 
 // Backlog is how many bytes wait for the bus to read them.
 func (c *Conn) Backlog() int {

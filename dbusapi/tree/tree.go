@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/godbus/dbus/v5"
@@ -97,6 +96,7 @@ func New(root dbus.ObjectPath, files fs.FS) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{root: root, specs: specs, objects: map[dbus.ObjectPath]object{}, nodes: map[dbus.ObjectPath]map[string]int{}}
+	t.grow(root)
 	t.lanes.start()
 	return t, nil
 }
@@ -233,77 +233,4 @@ func (t *Tree) emit(dest string, p dbus.ObjectPath, iface, signal string, args .
 	}
 	t.conn.Write(frame, nil, nil)
 	return nil
-}
-
-func (t *Tree) managed(p dbus.ObjectPath) bool {
-	return strings.HasPrefix(string(p), string(t.root)+"/")
-}
-
-func (t *Tree) object(p dbus.ObjectPath) object {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.objects[p]
-}
-
-func (t *Tree) add(p dbus.ObjectPath, o object) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, taken := t.objects[p]; taken {
-		return false
-	}
-	t.objects[p] = o
-	for parent, name := range ancestors(p) {
-		if t.nodes[parent] == nil {
-			t.nodes[parent] = map[string]int{}
-		}
-		t.nodes[parent][name]++
-	}
-	return true
-}
-
-func (t *Tree) remove(p dbus.ObjectPath) object {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	o, ok := t.objects[p]
-	if !ok {
-		return nil
-	}
-	delete(t.objects, p)
-	for parent, name := range ancestors(p) {
-		if t.nodes[parent][name]--; t.nodes[parent][name] == 0 {
-			delete(t.nodes[parent], name)
-		}
-		if len(t.nodes[parent]) == 0 {
-			delete(t.nodes, parent)
-		}
-	}
-	return o
-}
-
-// ancestors yields every path above p with the name of the child that leads to p.
-func ancestors(p dbus.ObjectPath) func(yield func(dbus.ObjectPath, string) bool) {
-	return func(yield func(dbus.ObjectPath, string) bool) {
-		for s := string(p); s != "/"; {
-			i := strings.LastIndexByte(s, '/')
-			parent := s[:max(i, 1)]
-			if !yield(dbus.ObjectPath(parent), s[i+1:]) {
-				return
-			}
-			s = parent
-		}
-	}
-}
-
-// exists reports whether there is an object at p or below it.
-func (t *Tree) exists(p dbus.ObjectPath) bool {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	_, ok := t.objects[p]
-	return ok || p == "/" || len(t.nodes[p]) > 0
-}
-
-func (t *Tree) children(p dbus.ObjectPath) []string {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return slices.Sorted(maps.Keys(t.nodes[p]))
 }
