@@ -29,7 +29,7 @@ const (
 func (st *Storage) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine.Item, error] {
 	return func(yield func(engine.Item, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		f := &fetch{st: st, ctx: ctx, out: make(chan fetched), batch: batchStart}
+		f := &fetch{st: st, ctx: ctx, out: make(chan fetched), batch: batchStart, most: batchStart}
 		for _, r := range refs {
 			f.want(r)
 		}
@@ -66,12 +66,17 @@ type fetch struct {
 	left   []engine.Ref // wanted and not answered, in order
 	open   map[engine.Ref]bool
 	batch  int // how many to ask for at once
+	most   int // and at most
 	fatal  bool
 	err    error // why it ended; read when out is closed
 	broken int   // items in a row that the server failed to give
 	fallen int   // requests that got no answer
-	bytes  int   // of the texts given, and
-	given  int   // how many they were
+
+	refusals int  // batches that were refused
+	singly   bool // no more batches
+
+	bytes int // of the texts given, and
+	given int // how many they were
 }
 
 func (f *fetch) want(ref engine.Ref) {

@@ -108,7 +108,7 @@ func (f *fetch) nextBatch() []engine.Ref {
 	f.st.mem.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fatal || none {
+	if f.fatal || none || f.singly {
 		return nil
 	}
 	f.left = slices.DeleteFunc(f.left, func(r engine.Ref) bool { return !f.open[r] })
@@ -160,6 +160,9 @@ func (f *fetch) multiget(refs []engine.Ref) bool {
 			"</D:prop>" + hrefs.String() + "</" + root + ">",
 	}, asked)
 	if err == nil {
+		f.mu.Lock()
+		f.batch = min(f.most, f.batch*2)
+		f.mu.Unlock()
 		return true
 	}
 	e, _ := errors.AsType[*engine.Error](err)
@@ -171,6 +174,14 @@ func (f *fetch) multiget(refs []engine.Ref) bool {
 			return f.fail(err)
 		}
 	case engine.Forbidden, engine.TooLarge, engine.ServerError, engine.QuotaExceeded:
+		f.mu.Lock()
+		if e.Kind != engine.ServerError {
+			f.most = max(1, min(f.most, len(refs)/2)) // it is the size that it minds
+		}
+		if f.refusals++; f.refusals > refusalsMost {
+			f.singly = true
+		}
+		f.mu.Unlock()
 	case engine.NotSupported, engine.ServerNonconforming, engine.Changed, engine.InvalidItem:
 		if e.Status != 0 { // the request was refused, not the answer broken
 			f.st.mem.mu.Lock()
@@ -184,6 +195,10 @@ func (f *fetch) multiget(refs []engine.Ref) bool {
 	f.smaller(refs)
 	return true
 }
+
+// refusalsMost is how many batches a server may refuse before the rest is asked
+// for one by one; to find one bad item among 64 takes six.
+const refusalsMost = 12
 
 // fallsMost is how many requests for texts may get no answer in one fetch.
 const fallsMost = 3

@@ -1,0 +1,299 @@
+package dav_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/davserver/davtest"
+	"davbus.org/davbus/engine/storage/dav"
+	"davbus.org/davbus/engine/storage/memory"
+)
+
+// filled is a server with n events in the calendar "cal", and its storage.
+func filled(t *testing.T, n int, o davtest.Options) (*davtest.Server, *memory.Storage, *dav.Storage, *dav.Source) {
+	t.Helper()
+	s := davtest.New(t, o)
+	m := s.Calendar("cal")
+	for i := range n {
+		uid := fmt.Sprintf("e%04d", i)
+		m.Put(engine.Ref(uid+".ics"), event(uid, "one"))
+	}
+	src := source(t, s, o)
+	st := open(t, src, "cal")
+	s.ResetLog()
+	return s, m, st, src
+}
+
+func TestNothingButAWholeListIsAList(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault davtest.Fault
+		kinds []engine.Kind
+	}{
+		"an empty 207":           {davtest.Empty207(), []engine.Kind{engine.ServerNonconforming}},
+		"a login page":           {davtest.HTML200(), []engine.Kind{engine.ServerNonconforming}},
+		"a login page as 207":    {davtest.Answer(207, "text/html", "<html><body><br>Log in</body></html>"), []engine.Kind{engine.ServerNonconforming}},
+		"200 and text":           {davtest.Answer(200, "text/plain", "Hello world"), []engine.Kind{engine.ServerNonconforming}},
+		"204":                    {davtest.Status(204), []engine.Kind{engine.ServerNonconforming}},
+		"304":                    {davtest.Status(304), []engine.Kind{engine.ServerNonconforming}},
+		"400":                    {davtest.Status(400), []engine.Kind{engine.ServerNonconforming}},
+		"401":                    {davtest.Status(401), []engine.Kind{engine.AuthFailed}},
+		"403":                    {davtest.Status(403), []engine.Kind{engine.Forbidden}},
+		"404":                    {davtest.Status(404), []engine.Kind{engine.CollectionGone}},
+		"410":                    {davtest.Status(410), []engine.Kind{engine.CollectionGone}},
+		"405":                    {davtest.Status(405), []engine.Kind{engine.NotSupported}},
+		"423":                    {davtest.Status(423), []engine.Kind{engine.Busy}},
+		"500":                    {davtest.Status(500), []engine.Kind{engine.ServerError}},
+		"502":                    {davtest.Status(502), []engine.Kind{engine.ServerError}},
+		"504":                    {davtest.Status(504), []engine.Kind{engine.Timeout}},
+		"507":                    {davtest.Status(507), []engine.Kind{engine.QuotaExceeded}},
+		"a cut connection":       {davtest.Reset(), []engine.Kind{engine.ConnectionLost}},
+		"a cut body":             {davtest.Truncate(900, true), []engine.Kind{engine.ConnectionLost}},
+		"a body that ends early": {davtest.Truncate(900, false), []engine.Kind{engine.ServerNonconforming}},
+		"an href elsewhere":      {davtest.Hrefs(func(h string) string { return "https://evil.example" + h }), []engine.Kind{engine.ServerNonconforming}},
+		"an empty href":          {davtest.Hrefs(func(string) string { return "" }), []engine.Kind{engine.ServerNonconforming}},
+		"hrefs of elsewhere":     {davtest.Hrefs(func(h string) string { return "/other" + h }), []engine.Kind{engine.ServerNonconforming}},
+		"a 507 inside": {davtest.Edit(func(b []byte) []byte {
+			return bytes.Replace(b, []byte("</d:multistatus>"), []byte("<d:response><d:href>/user/calendars/cal/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status></d:response></d:multistatus>"), 1)
+		}), []engine.Kind{engine.ServerNonconforming, engine.QuotaExceeded}},
+		"a 403 for itself": {davtest.Edit(func([]byte) []byte {
+			return []byte(`<multistatus xmlns="DAV:"><response><href>/user/calendars/cal/</href><status>HTTP/1.1 403 Forbidden</status></response></multistatus>`)
+		}), []engine.Kind{engine.Forbidden}},
+		"something after its end": {davtest.Edit(func(b []byte) []byte { return append(b, "<d:more/>"...) }), []engine.Kind{engine.ServerNonconforming}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, st, _ := filled(t, 3, davtest.Options{})
+			s.Always("PROPFIND", c.fault)
+			_, err := list(t, st)
+			wantKind(t, err, c.kinds...)
+			s.Heal()
+			if heads, err := list(t, st); err != nil || len(heads) != 3 {
+				t.Errorf("afterwards: %v, %v", heads, err)
+			}
+		})
+	}
+}
+
+func TestAListIsReadHoweverItIsSpelled(t *testing.T) {
+	edit := func(from, to string) davtest.Fault {
+		return davtest.Edit(func(b []byte) []byte {
+			if !bytes.Contains(b, []byte(from)) {
+				panic("the test edits nothing: " + from)
+			}
+			return bytes.ReplaceAll(b, []byte(from), []byte(to))
+		})
+	}
+	for name, fault := range map[string]davtest.Fault{
+		"as it is":           davtest.Edit(func(b []byte) []byte { return b }),
+		"absolute hrefs":     davtest.Hrefs(func(h string) string { return "http://127.0.0.1" + h }),
+		"another port":       davtest.Hrefs(func(h string) string { return "https://127.0.0.1:8443" + h }),
+		"relative hrefs":     davtest.Hrefs(func(h string) string { return "./" + strings.TrimPrefix(h, "/user/calendars/cal/") }),
+		"escaped letters":    davtest.Hrefs(func(h string) string { return strings.ReplaceAll(h, "e", "%65") }),
+		"padded hrefs":       davtest.Hrefs(func(h string) string { return "\n\t " + h + " \n" }),
+		"everything twice":   davtest.Doubled(),
+		"weak etags":         davtest.Etags(davtest.WeakEtags),
+		"etags of gzip":      davtest.Etags(davtest.GzipEtags),
+		"bare etags":         davtest.Etags(davtest.BareEtags),
+		"a stranger":         davtest.Stranger("/user/calendars/other/x.ics"),
+		"a folder inside":    davtest.Stranger("/user/calendars/cal/folder/"),
+		"a BOM":              davtest.Edit(func(b []byte) []byte { return append([]byte("\xef\xbb\xbf"), b...) }),
+		"blank lines before": davtest.Edit(func(b []byte) []byte { return append([]byte("\r\n \n"), b...) }),
+		"no name space":      davtest.Edit(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(` xmlns:d="DAV:"`), nil) }),
+		"status in short":    edit("HTTP/1.1 200 OK", "200"),
+		"another version":    edit("HTTP/1.1 200 OK", "HTTP/2.0 200"),
+		"Latin-1 declared":   edit(`encoding="utf-8"`, `encoding="ISO-8859-1"`),
+		"a comment":          davtest.Edit(func(b []byte) []byte { return append(b, "<!-- made in 5 ms -->\n"...) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, st, _ := filled(t, 3, davtest.Options{})
+			want, err := list(t, st)
+			if err != nil || len(want) != 3 {
+				t.Fatal(want, err)
+			}
+			s.Always("PROPFIND", fault)
+			got, err := list(t, st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for ref, etag := range want {
+				if got[ref] != etag || etag == "" {
+					t.Errorf("%s has the etag %q, want %q", ref, got[ref], etag)
+				}
+			}
+			if len(got) != len(want) {
+				t.Errorf("listed %v", got)
+			}
+		})
+	}
+}
+
+func TestAMemberThatCannotBeReadIsStillThere(t *testing.T) {
+	s, _, st, _ := filled(t, 3, davtest.Options{})
+	s.Always("PROPFIND", davtest.Edit(func(b []byte) []byte {
+		return bytes.Replace(b, []byte("</d:multistatus>"), []byte(
+			"<d:response><d:href>/user/calendars/cal/bad.ics</d:href><d:status>HTTP/1.1 403 Forbidden</d:status></d:response>"+
+				"<d:response><d:href>/user/calendars/cal/gone.ics</d:href><d:status>HTTP/1.1 404 Not Found</d:status></d:response></d:multistatus>"), 1)
+	}))
+	heads, err := list(t, st)
+	if _, ok := heads["bad.ics"]; err != nil || !ok || len(heads) != 4 {
+		t.Errorf("listed %v, %v", heads, err)
+	}
+}
+
+func TestFetchAnswersForEveryRefWhateverTheServerDoes(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault davtest.Fault
+		most  int // requests, for 100 of 100 items; 0 for any
+	}{
+		"a server that does as asked":  {nil, 1},
+		"no query":                     {davtest.NoReport("calendar-query", 501), 4},
+		"a query refused":              {davtest.NoReport("calendar-query", 403), 6},
+		"queries that fail":            {davtest.NoReport("calendar-query", 500), 12},
+		"queries that miss some":       {davtest.SilentCap("calendar-query", 30), 6},
+		"no reports at all":            {all(davtest.NoReport("calendar-query", 501), davtest.NoReport("multiget", 501)), 0},
+		"multigets refused":            {all(davtest.NoReport("calendar-query", 403), davtest.NoReport("multiget", 403)), 0},
+		"multigets that fail":          {all(davtest.NoReport("calendar-query", 500), davtest.NoReport("multiget", 500)), 0},
+		"too many are refused":         {all(davtest.NoReport("calendar-query", 501), davtest.RefuseMany(10)), 25},
+		"a silent limit":               {all(davtest.NoReport("calendar-query", 501), davtest.SilentCap("multiget", 20)), 0},
+		"texts left out":               {all(davtest.NoReport("calendar-query", 501), reports("multiget", dropTexts)), 0},
+		"empty hrefs":                  {all(davtest.NoReport("calendar-query", 501), reports("multiget", func(b []byte) []byte { return hrefElement.ReplaceAll(b, []byte("<d:href></d:href>")) })), 0},
+		"Latin-1 declared":             {reports("", func(b []byte) []byte { return bytes.Replace(b, []byte("utf-8"), []byte("ISO-8859-1"), 1) }), 0},
+		"every second one twice":       {davtest.Doubled(), 1},
+		"etags left out":               {davtest.Etags(davtest.NoEtags), 1},
+		"a chunked request is no list": {davtest.RefuseChunked(), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, m, st, _ := filled(t, 100, davtest.Options{})
+			heads, err := list(t, st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Remove("e0050.ics")
+			m.Put("e0051.ics", event("e0051", "caf\xe9 \x0b"))
+			var refs []engine.Ref
+			for ref := range heads {
+				refs = append(refs, ref)
+			}
+			s.ResetLog()
+			if c.fault != nil {
+				s.Always("", c.fault)
+			}
+			texts, bad, err := fetch(t, st, refs...)
+			if err != nil || len(bad) > 0 || len(texts) != 99 {
+				t.Fatalf("fetched %d, bad %v, %v", len(texts), bad, err)
+			}
+			for ref, want := range m.Texts() {
+				if texts[ref] != want {
+					t.Errorf("%s: got %q, want %q", ref, texts[ref], want)
+				}
+			}
+			// The one that is not valid in XML is fetched by itself, and the one that is gone.
+			if c.most > 0 && s.Count() > c.most+2 {
+				t.Errorf("%d requests, want at most %d: %s", s.Count(), c.most+2, methods(s))
+			}
+			if chunked := slices.ContainsFunc(s.Log(), func(r davtest.Request) bool { return r.Chunked }); chunked {
+				t.Error("a request was chunked")
+			}
+		})
+	}
+}
+
+func TestOneBadItemIsItsOwnProblem(t *testing.T) {
+	for name, fault := range map[string]davtest.Fault{
+		"403":        davtest.Status(403),
+		"500":        davtest.Status(500),
+		"a web page": davtest.HTML200(),
+		"nothing":    davtest.Answer(200, "text/calendar", ""),
+		"too soon":   davtest.Answer(200, "text/calendar", "  \r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, st, _ := filled(t, 10, davtest.Options{})
+			s.Always("REPORT", davtest.Edit(func(b []byte) []byte { // no text of it comes in a report
+				return bytes.Replace(b, []byte("UID:e0003"), []byte("UID:e0003\uFFFD"), 1)
+			}))
+			s.When(-1, func(r davtest.Request) bool { return strings.HasSuffix(r.Path, "/e0003.ics") }, fault)
+			var refs []engine.Ref
+			for i := range 10 {
+				refs = append(refs, engine.Ref(fmt.Sprintf("e%04d.ics", i)))
+			}
+			texts, bad, err := fetch(t, st, refs...)
+			if err != nil || len(texts) != 9 || len(bad) != 1 || bad["e0003.ics"] == nil {
+				t.Errorf("fetched %d, bad %v, %v", len(texts), bad, err)
+			}
+		})
+	}
+}
+
+func TestABrokenServerEndsAFetchSoon(t *testing.T) {
+	s, _, st, _ := filled(t, 1000, davtest.Options{})
+	heads, err := list(t, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refs []engine.Ref
+	for ref := range heads {
+		refs = append(refs, ref)
+	}
+	for name, c := range map[string]struct {
+		fault davtest.Fault
+		kind  engine.Kind
+		most  int
+	}{
+		"500 to everything": {davtest.Status(500), engine.ServerError, 70},
+		"cut to everything": {davtest.Reset(), engine.ConnectionLost, 30},
+		"401 to everything": {davtest.Status(401), engine.AuthFailed, 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.ResetLog()
+			s.Always("", c.fault)
+			defer s.Heal()
+			texts, _, err := fetch(t, st, refs...)
+			wantKind(t, err, c.kind)
+			if len(texts) != 0 || s.Count() > c.most {
+				t.Errorf("%d texts, %d requests", len(texts), s.Count())
+			}
+		})
+	}
+}
+
+// all puts faults around each other.
+func all(faults ...davtest.Fault) davtest.Fault {
+	return func(next http.Handler) http.Handler {
+		for _, f := range faults {
+			next = f(next)
+		}
+		return next
+	}
+}
+
+var (
+	hrefElement = regexp.MustCompile(`<d:href>[^<]*</d:href>`)
+	textElement = regexp.MustCompile(`(?s)<c:calendar-data>.*?</c:calendar-data>`)
+)
+
+func dropTexts(b []byte) []byte { return textElement.ReplaceAll(b, nil) }
+
+// reports edits the answers to reports whose body contains a word.
+func reports(word string, with func([]byte) []byte) davtest.Fault {
+	return func(next http.Handler) http.Handler {
+		edited := davtest.Edit(with)(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if r.Method == "REPORT" && bytes.Contains(body, []byte(word)) {
+				edited.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
