@@ -169,4 +169,3 @@ func failedOr(op string, ctx context.Context, err error) verdict {
 	}
 	return failed(err)
 }
-

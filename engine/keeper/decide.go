@@ -204,3 +204,27 @@ func (k *Keeper) checkCollection(op string, m engine.MemberID) error {
 		return nil
 	})
 }
+
+func lacking(op, on, what string) error {
+	return engine.Fail(engine.NotSupported, op, on, "%s is not in this build yet", what)
+}
+
+// Restore brings an earlier version of an item back.
+func (k *Keeper) Restore(m engine.MemberID, item string, version uint64, asCopy bool, by string) (engine.JobID, error) {
+	return 0, lacking("restore", string(m), "restoring from the history")
+}
+
+// Undo puts back what a finished job overwrote or deleted.
+func (k *Keeper) Undo(job engine.JobID, m engine.MemberID, dryRun bool, by string) (engine.JobID, error) {
+	return 0, lacking("undo", jobName(job), "undoing from the history")
+}
+
+// Explain tells why an item is as it is.
+func (k *Keeper) Explain(m engine.MemberID, item string) ([]string, error) {
+	return nil, lacking("explain", string(m), "explaining an item")
+}
+
+// Repair gives items without a UID, or with one that another has, a new one.
+func (k *Keeper) Repair(m engine.MemberID, dryRun bool, by string) (engine.JobID, error) {
+	return 0, lacking("repair", string(m), "giving items new UIDs")
+}

@@ -96,4 +96,3 @@ func (k *Keeper) Idle() bool {
 	})
 	return idle
 }
-

@@ -199,6 +199,7 @@ func (k *Keeper) endJob(j *job, v verdict) {
 	j.st.Result, j.st.Failure = v.result, v.failure
 	j.st.Progress = j.progress.now()
 	j.st.Finished, j.st.Report = v.report.Finished, v.report
+	k.counted.add(v)
 	k.afterJob(j, v)
 	k.touchJob(j)
 	k.settle() // the last word on everything else comes before the job's own

@@ -154,7 +154,6 @@ func New(o Options) (*Keeper, error) {
 // Run owns the state until the context ends; then it lets running jobs stop at
 // the next item, breaks them off after a while, and closes every source.
 func (k *Keeper) Run(ctx context.Context) {
-	defer close(k.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	leave := ctx.Done()
@@ -178,8 +177,8 @@ func (k *Keeper) Run(ctx context.Context) {
 		}
 		timer.Reset(k.untilNext(time.Now()))
 	}
+	close(k.ended) // nobody waits for an answer any more
 	k.closeSources()
-	k.work.Wait()
 }
 
 // ask has the owning goroutine do something and waits for it.

@@ -25,12 +25,14 @@ type live struct {
 	finished []*job          // lingering, oldest first
 	held     map[string]*job // who works on what
 	drops    []drop
+	counted  counters
 
 	begun bool // the schedule is on
 
 	staleWatches bool // who is to be watched may have changed
 	stopping     bool
-	breakOff     time.Time // when stopping turns to breaking off
+	draining     chan struct{} // closed once nothing runs; nil if nobody waits for that
+	breakOff     time.Time     // when stopping turns to breaking off
 	online       bool
 	pausedUntil  time.Time
 	inhibits     map[int]inhibit
@@ -109,6 +111,7 @@ func (k *Keeper) finishStep() {
 	k.startJobs()
 	k.settle()
 	k.reviseWatches()
+	k.finishDrain()
 	if k.next.Seq == k.snap.Load().Seq {
 		return
 	}

@@ -269,4 +269,28 @@ func (k *Keeper) stop() {
 	}
 }
 
+// Drain starts nothing new and waits until every job has run to its end.
+func (k *Keeper) Drain() {
+	done := make(chan struct{})
+	k.post(func() {
+		k.draining = done
+		k.begun = false
+		for _, g := range k.groups {
+			k.touchGroup(g.cfg.ID)
+		}
+	})
+	select {
+	case <-done:
+	case <-k.ended:
+	}
+}
+
+// finishDrain tells Drain that nothing runs any more.
+func (k *Keeper) finishDrain() {
+	if k.draining != nil && len(k.running)+len(k.queue) == 0 {
+		close(k.draining)
+		k.draining = nil
+	}
+}
+
 func (k *Keeper) drained() bool { return k.stopping && len(k.running) == 0 }

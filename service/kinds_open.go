@@ -1,0 +1,165 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/keeper"
+	"davbus.org/davbus/engine/storage/dav"
+	"davbus.org/davbus/engine/storage/vdir"
+	"davbus.org/davbus/transports/route"
+	"davbus.org/davbus/transports/web"
+)
+
+func (k *kinds) openVdir(_ context.Context, cfg engine.AccountConfig, _ keeper.AccountSecrets) (engine.Source, error) {
+	writeName, _ := cfg.Params["write-displayname"].(bool)
+	// The kind of a folder without files is the keeper's to tell: its set knows
+	// better than the account.
+	return vdir.New(vdir.Options{Path: k.vdirPath(cfg.Params), WriteName: writeName}), nil
+}
+
+// openDAV makes a client for a server. The server is not asked yet.
+func (k *kinds) openDAV(ctx context.Context, cfg engine.AccountConfig, s keeper.AccountSecrets) (engine.Source, error) {
+	where, err := told(ctx, cfg, "url")
+	if err != nil {
+		return nil, err
+	}
+	user, err := told(ctx, cfg, "username")
+	if err != nil {
+		return nil, err
+	}
+	where, client, err := k.client(cfg, where, user, s)
+	if err != nil {
+		return nil, engine.Fail(engine.Invalid, "open", string(cfg.ID), "%w", err)
+	}
+	kindsOf, _ := cfg.Params["kinds"].([]string)
+	source, err := dav.New(dav.Options{
+		URL: where, User: user, Client: client, Trust: client.Trust, Resolver: net.DefaultResolver, Kinds: kindsOf, Close: k.closer(client),
+		Probe: func(ctx context.Context, u *url.URL, step func(string, string, error)) error {
+			return client.Probe(ctx, u, step)
+		},
+	})
+	if err != nil {
+		k.closer(client)()
+		return nil, err
+	}
+	return source, nil
+}
+
+// told is a parameter, or the first line of what its command prints.
+func told(ctx context.Context, cfg engine.AccountConfig, name string) (string, error) {
+	if argv := command(cfg, name); argv != nil {
+		line, err := firstLine(ctx, argv)
+		return string(line), err
+	}
+	s, _ := cfg.Params[name].(string)
+	return s, nil
+}
+
+// client makes the HTTP client of an account, and gives its URL without the
+// socket that may be spelled in it.
+func (k *kinds) client(cfg engine.AccountConfig, where, user string, s keeper.AccountSecrets) (string, *web.Client, error) {
+	text := func(name string) string { v, _ := cfg.Params[name].(string); return v }
+	where, via, err := route.Split(where, text("via"))
+	if err != nil {
+		return "", nil, err
+	}
+	r, err := route.Parse(via)
+	if err != nil {
+		return "", nil, err
+	}
+	o := web.Options{
+		Route: &route.Dialer{Route: r, Env: k.env()}, Auth: text("auth"), CAFile: text("ca-file"), Pin: text("tls-pin"),
+		Host: text("host"), UserAgent: text("user-agent"),
+		Login: func(ctx context.Context) (string, string, error) {
+			if user == "" {
+				return "", "", engine.Fail(engine.AuthRequired, "log in to", string(cfg.ID), "the server asks for a login; set the parameter \"username\"")
+			}
+			password, err := s.Get(ctx, "password")
+			return user, string(password), err
+		},
+	}
+	if u, err := url.Parse(where); err == nil && u.Host != "" {
+		o.Origins = []*url.URL{u}
+	}
+	client, err := web.New(o)
+	if err != nil {
+		return "", nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.clients[client] = true
+	return where, client, nil
+}
+
+// closer closes a client and keeps its counts.
+func (k *kinds) closer(c *web.Client) func() {
+	return func() {
+		c.Close()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.clients[c] {
+			delete(k.clients, c)
+			addStats(&k.past, c.Stats())
+		}
+	}
+}
+
+func (k *kinds) env() route.Env {
+	return route.Env{RuntimeDir: k.dirs.session, Home: k.dirs.home}
+}
+
+// davSyntax checks the route and the URL as far as they can be read.
+func davSyntax(p engine.Params) error {
+	where, _ := p["url"].(string)
+	via, _ := p["via"].(string)
+	where, _, err := route.Split(where, via)
+	if err != nil {
+		return err
+	}
+	if where == "" && p["url-command"] == nil {
+		return errors.New("the parameter \"url\" is empty")
+	}
+	if where == "" {
+		return nil
+	}
+	_, err = dav.New(dav.Options{URL: where})
+	return err
+}
+
+// davPlace tells where a server is and how it is reached.
+func (k *kinds) davPlace(p engine.Params) keeper.Place {
+	where, _ := p["url"].(string)
+	via, _ := p["via"].(string)
+	where, via, err := route.Split(where, via)
+	if err != nil {
+		return keeper.Place{Transport: "none"}
+	}
+	r, err := route.Parse(via)
+	if err != nil {
+		return keeper.Place{URL: where, Transport: "none"}
+	}
+	place := keeper.Place{URL: where, Transport: r.Kind, Address: r.Addr}
+	switch {
+	case r.Kind == route.Unix:
+		if path, err := (&route.Dialer{Route: r, Env: k.env()}).Path(); err == nil {
+			place.Address = path
+		}
+	case r.Kind == route.TCP && r.Addr == "":
+		if u, err := url.Parse(where); err == nil && u.Host != "" {
+			place.Address = hostPort(u)
+		}
+	}
+	return place
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[bool]string{true: "443", false: "80"}[u.Scheme == "https"]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

@@ -1,0 +1,271 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/keeper"
+)
+
+// A keyring keeps secrets over restarts. Its errors are of kind SecretLocked,
+// AuthRequired (it has none) or Offline (there is no such service).
+type keyring interface {
+	Get(ctx context.Context, account engine.AccountID, name string) ([]byte, error)
+	Set(ctx context.Context, account engine.AccountID, name string, value []byte) error
+	Forget(ctx context.Context, account engine.AccountID, name string) error
+}
+
+// secrets gives the secrets of accounts, from where they are: set for this
+// session, printed by a command, or kept in the keyring. They are in memory and
+// nowhere else.
+type secrets struct {
+	keyring keyring // nil if there is none
+
+	mu       sync.Mutex
+	session  map[secretKey][]byte
+	printed  map[secretKey]printed
+	rejected map[engine.AccountID]bool
+	stored   map[secretKey]string // what the keyring last told: "stored", "locked", "no-service"
+}
+
+type secretKey struct {
+	account engine.AccountID
+	name    string
+}
+
+// printed is what a command printed. It is good for the moment, so that one sync
+// runs it once; a token is printed anew when it is asked for later.
+type printed struct {
+	value []byte
+	at    time.Time
+}
+
+const (
+	printedFor  = time.Minute
+	commandTime = time.Minute
+	maxSecret   = 64 << 10
+)
+
+var _ keeper.Secrets = (*secrets)(nil)
+
+func newSecrets() *secrets {
+	return &secrets{
+		session: map[secretKey][]byte{}, printed: map[secretKey]printed{},
+		rejected: map[engine.AccountID]bool{}, stored: map[secretKey]string{},
+	}
+}
+
+// Of gives the secrets of one account in one configuration.
+func (s *secrets) Of(cfg engine.AccountConfig) keeper.AccountSecrets { return accountSecrets{s, cfg} }
+
+type accountSecrets struct {
+	all *secrets
+	cfg engine.AccountConfig
+}
+
+func (a accountSecrets) Get(ctx context.Context, name string) ([]byte, error) {
+	s, key := a.all, secretKey{a.cfg.ID, name}
+	s.mu.Lock()
+	value, ok := s.session[key]
+	last := s.printed[key]
+	s.mu.Unlock()
+	if ok {
+		return bytes.Clone(value), nil
+	}
+	if argv := command(a.cfg, name); argv != nil {
+		if last.value != nil && time.Since(last.at) < printedFor {
+			return bytes.Clone(last.value), nil
+		}
+		value, err := firstLine(ctx, argv)
+		if err != nil {
+			return nil, engine.Fail(engine.AuthRequired, "get the "+name+" of", string(a.cfg.ID), "%w", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.printed[key] = printed{value, time.Now()}
+		return bytes.Clone(value), nil
+	}
+	if s.keyring == nil {
+		return nil, engine.Fail(engine.AuthRequired, "get the "+name+" of", string(a.cfg.ID), "there is none; set it with davbus account secret, or name a %s-command", name)
+	}
+	return s.fromKeyring(ctx, key)
+}
+
+func (s *secrets) fromKeyring(ctx context.Context, key secretKey) ([]byte, error) {
+	value, err := s.keyring.Get(ctx, key.account, key.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.stored[key] = "stored"
+	case engine.IsKind(err, engine.SecretLocked):
+		s.stored[key] = "locked"
+	case engine.IsKind(err, engine.Offline):
+		s.stored[key] = "no-service"
+	default:
+		s.stored[key] = "missing"
+	}
+	if engine.IsKind(err, engine.Offline) {
+		err = engine.Fail(engine.AuthRequired, "get the "+key.name+" of", string(key.account), "there is none, and no keyring: %w", err)
+	}
+	return value, err
+}
+
+// command is what prints a secret; nil if nothing does.
+func command(cfg engine.AccountConfig, name string) []string {
+	argv, _ := cfg.Params[name+"-command"].([]string)
+	if len(argv) == 0 {
+		return nil
+	}
+	return argv
+}
+
+// firstLine runs a program and gives the first line of what it prints. Nothing
+// that it prints gets into an error.
+func firstLine(ctx context.Context, argv []string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second
+	var out limited
+	cmd.Stdout = &out
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, engine.Fail(engine.Timeout, "run", argv[0], "it printed nothing within %s", commandTime)
+		}
+		return nil, engine.Fail(engine.Invalid, "run", argv[0], "%w", err)
+	}
+	line, _, _ := bytes.Cut(out.buf, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 {
+		return nil, engine.Fail(engine.Invalid, "run", argv[0], "it printed nothing")
+	}
+	return line, nil
+}
+
+// limited keeps the beginning of what is written.
+type limited struct{ buf []byte }
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.buf = append(l.buf, p[:min(len(p), maxSecret-len(l.buf))]...)
+	return len(p), nil
+}
+
+// State tells how it stands with an account's secret, by what is known now.
+func (s *secrets) State(cfg engine.AccountConfig) string {
+	if !needsSecret(cfg) {
+		return "not-needed"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := secretKey{cfg.ID, "password"}
+	_, session := s.session[key]
+	switch {
+	case s.rejected[cfg.ID]:
+		return "rejected"
+	case session:
+		return "session"
+	case command(cfg, "password") != nil:
+		return "command"
+	case s.stored[key] != "":
+		return s.stored[key]
+	}
+	return "missing"
+}
+
+// needsSecret reports whether an account may be asked for a password at all.
+func needsSecret(cfg engine.AccountConfig) bool {
+	user := cfg.Params["username"] != nil || cfg.Params["username-command"] != nil
+	return (cfg.Kind == "dav" || cfg.Kind == "webcal") && user && cfg.Params["auth"] != "none"
+}
+
+// Set keeps a secret: in the keyring if there is one and store does not say
+// "session", else until the daemon ends.
+func (s *secrets) Set(id engine.AccountID, name string, value []byte, store string) error {
+	if len(value) > maxSecret {
+		return engine.Fail(engine.TooLarge, "set the "+name+" of", string(id), "a secret has at most %d bytes", maxSecret)
+	}
+	if store != "" && store != "keyring" && store != "session" {
+		return engine.Fail(engine.Invalid, "set the "+name+" of", string(id), "store is keyring or session, not %q", store)
+	}
+	key := secretKey{id, name}
+	inKeyring := s.keyring != nil && store != "session"
+	if inKeyring {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.keyring.Set(ctx, id, name, value); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rejected, id)
+	delete(s.printed, key)
+	if inKeyring {
+		s.stored[key] = "stored"
+		delete(s.session, key)
+	} else {
+		s.session[key] = bytes.Clone(value)
+	}
+	return nil
+}
+
+// Forget removes a secret, or with name "" all secrets of an account.
+func (s *secrets) Forget(id engine.AccountID, name string) error {
+	if s.keyring != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.keyring.Forget(ctx, id, name); err != nil && !engine.IsKind(err, engine.Offline) && !engine.IsKind(err, engine.AuthRequired) {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mine := func(key secretKey) bool { return key.account == id && (name == "" || key.name == name) }
+	maps.DeleteFunc(s.session, func(k secretKey, v []byte) bool {
+		if mine(k) {
+			clear(v)
+		}
+		return mine(k)
+	})
+	maps.DeleteFunc(s.printed, func(k secretKey, _ printed) bool { return mine(k) })
+	maps.DeleteFunc(s.stored, func(k secretKey, _ string) bool { return mine(k) })
+	delete(s.rejected, id)
+	return nil
+}
+
+func (s *secrets) Rejected(id engine.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rejected[id] = true
+	maps.DeleteFunc(s.printed, func(k secretKey, _ printed) bool { return k.account == id })
+}
+
+func (s *secrets) Accepted(id engine.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rejected, id)
+}
+
+// redact takes every secret that we hold out of a text.
+func (s *secrets) redact(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Values(s.session))
+	for _, p := range s.printed {
+		all = append(all, p.value)
+	}
+	for _, value := range all {
+		if len(value) >= 3 {
+			text = strings.ReplaceAll(text, string(value), "[secret]")
+		}
+	}
+	return text
+}

@@ -1,0 +1,241 @@
+// Package service puts davbus together and runs it. It is the only part that
+// knows all the others, and the only one that logs.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"davbus.org/davbus/data"
+	"davbus.org/davbus/dbusapi"
+	"davbus.org/davbus/dbusapi/conn"
+	"davbus.org/davbus/engine/keeper"
+	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/service/config"
+)
+
+// Options say how the daemon runs. Everything else is in the environment and in
+// the configuration.
+type Options struct {
+	LogLevel string    // "" for what davbus.yaml says
+	Log      io.Writer // where the log goes
+	Ready    *os.File  // told one line when ready; may be nil
+	Reload   <-chan os.Signal
+}
+
+// Run runs the daemon until ctx ends, somebody calls Quit, or it was idle for
+// long enough. An error says why it cannot go on.
+func Run(ctx context.Context, o Options) error {
+	d, err := findDirs(os.Getenv)
+	if err != nil {
+		return err
+	}
+	bus, tree, err := join(ctx)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
+	if err := taken(ctx, bus); err != nil {
+		return err
+	}
+	unlock, err := lock(filepath.Join(d.state, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1)}
+	p.folder = config.Open(d.config, p.specs)
+	cfg, err := p.folder.Load()
+	if err != nil {
+		return err
+	}
+	p.secrets = newSecrets()
+	p.log = newLog(o.Log, o.LogLevel, cfg.Daemon, p.secrets)
+	if d.madeRuntime {
+		p.log.say("XDG_RUNTIME_DIR is not set; private sockets are in " + d.runtime)
+	}
+	if err := cfg.Daemon.Invalid; err != nil {
+		p.log.fault("davbus.yaml cannot be used; the defaults hold", err)
+	}
+	book, opened, err := ledger.Open(filepath.Join(d.state, "ledger.db"))
+	if err != nil {
+		return err
+	}
+	defer book.Close()
+	p.kinds = newKinds(d, p.secrets)
+	p.keeper, err = keeper.New(keeper.Options{
+		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
+		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
+	})
+	if err != nil {
+		return err
+	}
+	if opened.SetAside != "" {
+		p.log.say("the ledger was damaged and was set aside as " + opened.SetAside + "; the next sync compares everything, and deletes nothing")
+	}
+	return p.serve(ctx, bus, tree, o, cfg.Daemon)
+}
+
+// program is the running daemon.
+type program struct {
+	dirs    dirs
+	started time.Time
+	folder  *config.Folder
+	secrets *secrets
+	kinds   *kinds
+	keeper  *keeper.Keeper
+	log     *log
+	quit    chan bool // whether running jobs may finish
+	work    sync.WaitGroup
+}
+
+// join connects to the session bus.
+func join(ctx context.Context) (*conn.Conn, *tree, error) {
+	address, err := conn.SessionAddress()
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := dbusapi.NewTree()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	bus, err := conn.Dial(ctx, address, conn.Options{Handler: t})
+	return bus, t, err
+}
+
+// taken refuses to run beside another daemon, before anything of its state is
+// touched.
+func taken(ctx context.Context, bus *conn.Conn) error {
+	var owned bool
+	r, err := bus.Call(ctx, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.NameHasOwner", dbusapi.BusName)
+	if err == nil {
+		err = r.Store(&owned)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot ask the bus who owns %s: %w", dbusapi.BusName, err)
+	}
+	if owned {
+		return fmt.Errorf("another davbusd serves this session already (it owns %s); stop it first, or use it", dbusapi.BusName)
+	}
+	return nil
+}
+
+// serve runs everything until something asks for the end.
+func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, daemon config.Daemon) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	running, stop := context.WithCancel(context.Background())
+	defer stop()
+	keeping := make(chan struct{})
+	go func() { defer close(keeping); p.keeper.Run(running) }()
+	_, events := p.keeper.Watch()
+	p.work.Go(func() { p.log.follow(running, events) })
+
+	callers := newCallers(bus)
+	face, err := dbusapi.New(t, p.host(bus), p.log, callers)
+	if err != nil {
+		stop()
+		<-keeping
+		p.work.Wait()
+		return err
+	}
+	finishJobs := false
+	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
+	p.work.Go(func() {
+		if idle(ctx, p.keeper, face, daemon.IdleExitSec) {
+			p.log.say("nothing to do; leaving")
+			leave()
+		}
+	})
+	p.work.Go(func() { p.watchFiles(ctx) })
+	ready := func() {
+		p.keeper.Begin()
+		p.log.say("ready as " + dbusapi.BusName + ", davbus " + data.Version)
+		tellReady(o.Ready)
+	}
+	finish := func() {
+		leave()
+		tellStopping()
+		if finishJobs {
+			p.keeper.Drain()
+		}
+		stop()
+		<-keeping
+	}
+	err = face.Serve(ctx, bus, ready, finish)
+	callers.close()
+	p.work.Wait()
+	if err == nil {
+		p.log.say("stopped")
+	}
+	return err
+}
+
+// follow does what signals and Quit ask for.
+func (p *program) follow(ctx context.Context, leave func(), reload <-chan os.Signal, finishJobs *bool) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case *finishJobs = <-p.quit:
+			leave()
+			return
+		case <-reload:
+			if changed, err := p.reload(false); err != nil {
+				p.log.fault("the configuration was not reloaded", err)
+			} else {
+				p.log.say(fmt.Sprintf("configuration reloaded; changed: %d", len(changed)))
+			}
+		}
+	}
+}
+
+// reload reads the configuration again: all of it or none.
+func (p *program) reload(dryRun bool) ([]string, error) {
+	cfg, err := p.folder.Read()
+	if err == nil {
+		var changed []string
+		if changed, err = p.keeper.Reconfigure(cfg.Accounts, cfg.Groups, dryRun); err == nil {
+			if !dryRun {
+				p.folder.Accept(cfg)
+				p.log.configured(cfg.Daemon)
+				p.keeper.SetConfigState("loaded")
+			}
+			return changed, nil
+		}
+	}
+	if !dryRun && !errors.Is(err, context.Canceled) {
+		p.keeper.SetConfigState("invalid")
+	}
+	return nil, err
+}
+
+// watchFiles tells when the files are not what was loaded.
+func (p *program) watchFiles(ctx context.Context) {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		state := p.keeper.Snapshot().Manager.ConfigState
+		switch changed := p.folder.Changed(); {
+		case changed && state == "loaded":
+			p.keeper.SetConfigState("changed-on-disk")
+		case !changed && state != "loaded":
+			p.keeper.SetConfigState("loaded")
+		}
+	}
+}
