@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,6 +269,7 @@ func TestNoReplyMeansNone(t *testing.T) {
 		}
 		other.Write(frame, nil, nil)
 	}
+	before := service.Sent()
 	silent("Note", uint32(5))
 	silent("Nope")
 	silent("Fail", "odd")
@@ -275,7 +277,6 @@ func TestNoReplyMeansNone(t *testing.T) {
 	if n := <-noted; n != 5 {
 		t.Error(n)
 	}
-	before := service.Sent()
 	if _, err := other.Call(t.Context(), "", root+"/a", iface+".Finish"); err != nil {
 		t.Error(err)
 	}
@@ -324,6 +325,7 @@ func TestFilesGoBothWaysAndAreClosed(t *testing.T) {
 	client := conn.New(far, true, conn.Options{})
 	t.Cleanup(client.Close)
 	t.Cleanup(tr.Close)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nothing is closed by accident
 	count := func() int {
 		list, err := os.ReadDir("/dev/fd")
 		if err != nil {
