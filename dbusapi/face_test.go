@@ -33,6 +33,7 @@ type bench struct {
 	client  *dbus.Conn
 	signals chan *dbus.Signal
 	stop    func() error // ends Serve, once
+	leave   func()       // closes the connection to a real bus
 }
 
 func open(t *testing.T) *bench {

@@ -87,6 +87,21 @@ func TestProgressOfAllJobsTogetherIsToldTwentyTimesASecond(t *testing.T) {
 	})
 }
 
+func TestProgressThatComesWithTheEndIsTold(t *testing.T) {
+	publishing(t, func(h *fakeHost, r *recorder, p *publisher) {
+		id := h.newJob("sync", engine.Target{}, "")
+		h.publish(progressOf(id, 700))
+		h.change(id, func(j *engine.JobState) {
+			j.State, j.Result, j.Progress = engine.StateDone, engine.Success, progressOf(id, 1000).Progress
+		})
+		synctest.Wait()
+		told := with(r.take(), "changed /job/42")
+		if last := told[len(told)-1]; last.vals["State"] != "done" || last.vals["ItemsDone"] != uint64(1000) {
+			t.Errorf("the end is told as %v", last.vals)
+		}
+	})
+}
+
 func TestPercentNeverGoesBack(t *testing.T) {
 	publishing(t, func(h *fakeHost, r *recorder, p *publisher) {
 		id := h.newJob("sync", engine.Target{}, "")

@@ -1,0 +1,344 @@
+//go:build real
+
+package dbusapi
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"davbus.org/davbus/data"
+	"davbus.org/davbus/dbusapi/bustest"
+	"davbus.org/davbus/dbusapi/conn"
+	"davbus.org/davbus/dbusapi/tree"
+	"davbus.org/davbus/engine"
+)
+
+// An everybody takes every caller for a program outside a sandbox that never leaves.
+type everybody struct{}
+
+func (everybody) Identify(name string) Caller         { return Caller{Name: name, Initiator: "test"} }
+func (everybody) Gone(string, func()) (func(), error) { return func() {}, nil }
+
+// onBus serves a face on a private bus until the end of the test.
+func onBus(t *testing.T) (address string, b *bench) {
+	t.Helper()
+	address = bustest.Daemon(t)
+	b = &bench{t: t, host: newFakeHost(), callers: newFakeCallers()}
+	b.host.change(b.host.newJob("sync", engine.Target{Group: "home"}, "schedule"), func(j *engine.JobState) { j.State = "running" })
+	b.host.end(b.host.newJob("sync", engine.Target{Account: "work"}, "schedule"), engine.Success, engine.Failure{})
+	tr, c := join(t, address)
+	var err error
+	if b.face, err = New(tr, b.host, &fakeLog{"info"}, everybody{}); err != nil {
+		t.Fatal(err)
+	}
+	tr.Bind(c())
+	b.leave = c().Close
+	b.serveOn(c())
+	return address, b
+}
+
+// join makes a tree and what connects it, once.
+func join(t *testing.T, address string) (*tree.Tree, func() *conn.Conn) {
+	t.Helper()
+	tr, err := NewTree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr, sync.OnceValue(func() *conn.Conn {
+		c, err := conn.Dial(t.Context(), address, conn.Options{Handler: tr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	})
+}
+
+func (b *bench) serveOn(bus Bus) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, result := make(chan struct{}), make(chan error, 1)
+	go func() { result <- b.face.Serve(ctx, bus, func() { close(ready) }, func() {}) }()
+	b.stop = sync.OnceValue(func() error { cancel(); return <-result })
+	b.t.Cleanup(func() {
+		if err := b.stop(); err != nil {
+			b.t.Error(err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-result:
+		b.t.Fatal(err)
+	}
+}
+
+// busctlWords writes a value as busctl wants it, without its type.
+func busctlWords(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case dbus.ObjectPath:
+		return []string{string(v)}
+	case []string:
+		return append([]string{fmt.Sprint(len(v))}, v...)
+	case dict:
+		out := []string{fmt.Sprint(len(v))}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			out = append(out, key, v[key].Signature().String())
+			out = append(out, busctlWords(v[key].Value())...)
+		}
+		return out
+	}
+	return []string{fmt.Sprint(v)}
+}
+
+// tool runs a program and gives what it said, whichever way.
+func tool(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	return string(out), err
+}
+
+// sends says whether a tool can pass such an argument at all.
+func sends(args []any) bool {
+	return !slices.ContainsFunc(args, func(v any) bool { _, ok := v.(dbus.UnixFD); return ok })
+}
+
+func TestBusctlAndGdbusCallEveryMethod(t *testing.T) {
+	tools := map[string]func(address, path, iface, member string, args []any) []string{
+		"busctl": func(address, path, iface, member string, args []any) []string {
+			words := []string{"busctl", "--address=" + address, "--timeout=20", "call", BusName, path, iface, member}
+			if len(args) > 0 {
+				words = append(words, dbus.SignatureOf(args...).String(), "--")
+			}
+			for _, v := range args {
+				words = append(words, busctlWords(v)...)
+			}
+			return words
+		},
+		"gdbus": func(address, path, iface, member string, args []any) []string {
+			words := []string{"gdbus", "call", "--address", address, "--timeout", "20", "--dest", BusName, "--object-path", path, "--method", iface + "." + member}
+			for _, v := range args {
+				words = append(words, dbus.MakeVariant(v).String())
+			}
+			return words
+		},
+	}
+	for program, command := range tools {
+		t.Run(program, func(t *testing.T) {
+			address, b := onBus(t)
+			paths := served()
+			for _, x := range tries(0) {
+				if !sends(x.args) || x.want == denied || strings.HasPrefix(x.method, "Job.Watch") || strings.HasPrefix(x.method, "Job.Unwatch") && x.want == "" {
+					continue // a tool is a new caller each time, so it watches nothing
+				}
+				short, member, _ := strings.Cut(x.method, ".")
+				iface := BusName + "." + short
+				b.host.failWith(x.host, orNone(x))
+				stop := func() {}
+				if x.method == "Shell.SyncAndWait" && x.want == "" {
+					stop = b.endsNextJob(b.endAll())
+				}
+				out, err := tool(t, command(address, string(paths[iface]), iface, member, x.args)...)
+				stop()
+				b.host.failWith(x.host, engine.KindCount)
+				if (err == nil) != (x.want == "") {
+					t.Errorf("%s %v: %v\n%s", x.method, x.args, err, out)
+				}
+				if program == "gdbus" && x.want != "" && !strings.Contains(out, x.want+":") {
+					t.Errorf("%s %v says %q, want %s", x.method, x.args, out, x.want)
+				}
+				if program == "busctl" && x.want != "" && len(out) < len("Call failed: ")+12 {
+					t.Errorf("%s %v says only %q", x.method, x.args, out)
+				}
+			}
+		})
+	}
+}
+
+// endsNextJob ends the first job after last, once it is there.
+func (b *bench) endsNextJob(last engine.JobID) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		eventually(b.t, "a job begins", func() bool { return b.face.view.lastJob() > last })
+		b.host.end(b.face.view.lastJob(), engine.Success, engine.Failure{})
+	}()
+	return func() { <-done }
+}
+
+func TestToolsSeeTheWholeTree(t *testing.T) {
+	address, _ := onBus(t)
+	out, err := tool(t, "busctl", "--address="+address, "tree", "--list", BusName)
+	if err != nil {
+		t.Fatal(err, out)
+	}
+	for path := range objectsOf {
+		if !slices.Contains(strings.Fields(out), string(path)) {
+			t.Errorf("busctl tree does not show %s:\n%s", path, out)
+		}
+	}
+	recursed, err := tool(t, "gdbus", "introspect", "--address", address, "--dest", BusName, "--object-path", string(Root), "--recurse")
+	if err != nil {
+		t.Fatal(err, recursed)
+	}
+	spec := contract(t)
+	for path, ifaces := range objectsOf {
+		for _, iface := range ifaces {
+			if path != LogPath && !strings.Contains(recursed, "interface "+iface+" {") {
+				t.Errorf("gdbus introspect does not show %s", iface)
+			}
+			out, err := tool(t, "busctl", "--address="+address, "introspect", BusName, string(path), iface)
+			if err != nil {
+				t.Error(err, out)
+			}
+			for _, p := range spec[iface].Properties {
+				if !strings.Contains(out, "."+p.Name+" ") {
+					t.Errorf("busctl introspect %s %s does not show %s:\n%s", path, iface, p.Name, out)
+				}
+			}
+			for _, m := range spec[iface].Methods {
+				if !strings.Contains(out, "."+m.Name+" ") {
+					t.Errorf("busctl introspect %s %s does not show %s:\n%s", path, iface, m.Name, out)
+				}
+			}
+		}
+	}
+}
+
+func TestToolsGetAndSetProperties(t *testing.T) {
+	address, _ := onBus(t)
+	account := string(Root) + "/account/work"
+	bus := func(args ...string) string {
+		t.Helper()
+		out, err := tool(t, append([]string{"busctl", "--address=" + address}, args...)...)
+		if err != nil {
+			t.Error(err, out)
+		}
+		return strings.TrimSpace(out)
+	}
+	bus("set-property", BusName, account, ifAccount, "DisplayName", "s", "Büro")
+	if got := bus("get-property", BusName, account, ifAccount, "DisplayName"); got != `s "B\303\274ro"` && got != `s "Büro"` {
+		t.Errorf("DisplayName is %s", got)
+	}
+	if out, err := tool(t, "busctl", "--address="+address, "set-property", BusName, account, ifAccount, "State", "s", "idle"); err == nil {
+		t.Error("State was set", out)
+	}
+	bus("set-property", BusName, string(LogPath), ifLog, "LogLevel", "s", "debug")
+	if got := bus("get-property", BusName, string(LogPath), ifLog, "LogLevel"); got != `s "debug"` {
+		t.Errorf("LogLevel is %s", got)
+	}
+}
+
+// Other programs generate code from the documents: it must be accepted, and the
+// C must compile.
+func TestGeneratorsAcceptEveryDocument(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, data.Interfaces); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "dbus-1", "*", "*.xml"))
+	if err != nil || len(files) < 15 {
+		t.Fatal(files, err)
+	}
+	flags, err := exec.Command("pkg-config", "--cflags", "gio-unix-2.0").Output()
+	if err != nil {
+		t.Fatal("pkg-config and libglib2.0-dev are needed: ", err)
+	}
+	for _, file := range files {
+		base := strings.TrimSuffix(file, ".xml")
+		for _, args := range [][]string{
+			{"xmllint", "--noout", "--nonet", file},
+			{"gdbus-codegen", "--interface-prefix", BusName, "--c-namespace", "Davbus", "--c-generate-object-manager", "--generate-c-code", base, file},
+			{"gdbus-codegen", "--generate-docbook", base, file},
+			append([]string{"gcc", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations", "-fsyntax-only", base + ".c"}, strings.Fields(string(flags))...),
+			{"qdbusxml2cpp", "-p", base + "_p", file},
+			{"qdbusxml2cpp", "-a", base + "_a", file},
+		} {
+			if out, err := tool(t, args...); err != nil {
+				t.Errorf("%s of %s: %v\n%s", args[0], filepath.Base(file), err, out)
+			}
+		}
+	}
+}
+
+func TestASecondDaemonIsRefused(t *testing.T) {
+	address, _ := onBus(t)
+	tr, c := join(t, address)
+	f, err := New(tr, newFakeHost(), &fakeLog{}, everybody{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Bind(c())
+	err = f.Serve(t.Context(), c(), func() { t.Error("it is ready") }, func() {})
+	if err == nil || !strings.Contains(err.Error(), "another davbusd") {
+		t.Error(err)
+	}
+}
+
+// Whoever calls the name until it is gone gets an answer to every call that the
+// bus took, and the bus's word that nobody has the name to all others.
+func TestNoCallIsLostWhenTheNameIsGivenUp(t *testing.T) {
+	for round := range 5 {
+		address, b := onBus(t)
+		var work sync.WaitGroup
+		var answered, late int
+		var mu sync.Mutex
+		started := make(chan struct{}, 4)
+		for range 4 {
+			client := bustest.Client(t, address)
+			work.Go(func() {
+				calls := make(chan *dbus.Call, 100000)
+				sent, gone := 0, false
+				for !gone {
+					for range 50 {
+						client.Object(BusName, Root).Go("org.freedesktop.DBus.Properties.Get", 0, calls, ifManager, "Version")
+						sent++
+					}
+					if sent == 500 {
+						started <- struct{}{}
+					}
+					for range 50 {
+						c := <-calls
+						mu.Lock()
+						switch e, _ := c.Err.(dbus.Error); {
+						case c.Err == nil:
+							answered++
+						case e.Name == "org.freedesktop.DBus.Error.ServiceUnknown" || e.Name == "org.freedesktop.DBus.Error.NameHasNoOwner":
+							late++
+							gone = true
+						default:
+							t.Errorf("round %d: a call was lost: %v", round, c.Err)
+							gone = true
+						}
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		for range 4 {
+			<-started
+		}
+		if err := b.stop(); err != nil {
+			t.Error(err)
+		}
+		b.leave() // as if the process had ended
+		work.Wait()
+		if answered < 2000 || late == 0 {
+			t.Errorf("round %d: %d calls answered, %d late: the boundary was not met", round, answered, late)
+		}
+	}
+}
