@@ -134,7 +134,7 @@ func (st *Storage) syncReport(token engine.Token, inline bool) call {
 	}
 	return call{
 		op: "list the changes of", on: st.url.Redacted(), method: "REPORT", url: st.url,
-		head: map[string]string{"Depth": "0"},
+		head: map[string]string{"Depth": "0"}, final: token != "",
 		body: `<?xml version="1.0" encoding="utf-8"?>` + "\n<D:sync-collection " + spaces + "><D:sync-token>" + escape(string(token)) +
 			"</D:sync-token><D:sync-level>1</D:sync-level><D:prop>" + props + "</D:prop></D:sync-collection>",
 	}

@@ -84,7 +84,7 @@ func New(o Options) (*Source, error) {
 	if o.Trust == nil {
 		o.Trust = func(*url.URL) {}
 	}
-	return &Source{opt: o, pace: newPace(o.Now), memory: map[string]*memory{}, wrote: map[string]bodyPrint{}}, nil
+	return &Source{opt: o, pace: newPace(), memory: map[string]*memory{}, wrote: map[string]bodyPrint{}}, nil
 }
 
 // memory is what a source knows of one collection while it runs. All of it may

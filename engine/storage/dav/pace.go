@@ -12,8 +12,6 @@ import (
 // faster. It starts at two, grows while that helps, and halves when the server
 // complains or goes silent.
 type pace struct {
-	now func() time.Time
-
 	mu      sync.Mutex
 	limit   int
 	running int
@@ -35,8 +33,8 @@ const (
 	paceRest  = 32 // windows after a step that did not help
 )
 
-func newPace(now func() time.Time) *pace {
-	return &pace{now: now, limit: paceStart, wake: make(chan struct{})}
+func newPace() *pace {
+	return &pace{limit: paceStart, wake: make(chan struct{})}
 }
 
 // enter waits for a turn. done gives it back and tells whether the server
@@ -44,14 +42,14 @@ func newPace(now func() time.Time) *pace {
 func (p *pace) enter(ctx context.Context) (done func(complained bool), err error) {
 	for {
 		p.mu.Lock()
-		wait := p.until.Sub(p.now())
+		wait := time.Until(p.until)
 		if wait <= 0 && p.running < p.limit {
 			p.running++
 			if p.running == p.limit {
 				p.busyAt = true
 			}
 			if p.since.IsZero() {
-				p.since = p.now()
+				p.since = time.Now()
 			}
 			p.mu.Unlock()
 			return p.leave, nil
@@ -96,7 +94,7 @@ func (p *pace) adjust() {
 	if p.done < 8*p.limit {
 		return
 	}
-	rate := float64(p.done) / max(p.now().Sub(p.since).Seconds(), 1e-6)
+	rate := float64(p.done) / max(time.Since(p.since).Seconds(), 1e-6)
 	full := p.busyAt
 	p.restart()
 	switch {
@@ -120,7 +118,7 @@ func (p *pace) hold(d time.Duration) {
 	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.now().Add(d); t.After(p.until) {
+	if t := time.Now().Add(d); t.After(p.until) {
 		p.until = t
 	}
 }

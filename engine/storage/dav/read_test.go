@@ -281,16 +281,23 @@ func dropTexts(b []byte) []byte { return textElement.ReplaceAll(b, nil) }
 
 // reports edits the answers to reports whose body contains a word.
 func reports(word string, with func([]byte) []byte) davtest.Fault {
+	return requests(func(r *http.Request, body []byte) bool {
+		return r.Method == "REPORT" && bytes.Contains(body, []byte(word))
+	}, davtest.Edit(with))
+}
+
+// requests lets a fault happen to those that match.
+func requests(match func(r *http.Request, body []byte) bool, fault davtest.Fault) davtest.Fault {
 	return func(next http.Handler) http.Handler {
-		edited := davtest.Edit(with)(next)
+		faulty := fault(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				panic(http.ErrAbortHandler)
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			if r.Method == "REPORT" && bytes.Contains(body, []byte(word)) {
-				edited.ServeHTTP(w, r)
+			if match(r, body) {
+				faulty.ServeHTTP(w, r)
 				return
 			}
 			next.ServeHTTP(w, r)

@@ -25,6 +25,7 @@ type call struct {
 	kind   string // content type
 	head   map[string]string
 	repeat bool // may be sent twice without harm
+	final  bool // an answer 5xx says enough: there is another way to ask
 }
 
 const xmlType = `application/xml; charset="utf-8"`
@@ -65,7 +66,7 @@ func (s *Source) send(ctx context.Context, c call) (*http.Response, error) {
 				return nil, fail
 			}
 			s.pace.hold(wait)
-		case c.repeat && try == 0 && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented && resp.StatusCode != http.StatusInsufficientStorage:
+		case c.repeat && !c.final && try == 0 && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented && resp.StatusCode != http.StatusInsufficientStorage:
 			drop(resp)
 			s.pace.hold(100 * time.Millisecond)
 		default:
