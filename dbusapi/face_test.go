@@ -109,21 +109,6 @@ func (b *bench) get(p dbus.ObjectPath, iface, property string) any {
 	return b.must(p, "org.freedesktop.DBus.Properties.Get", iface, property)[0].(dbus.Variant).Value()
 }
 
-// until waits for a signal, told by its member, and gives it.
-func (b *bench) until(member string) *dbus.Signal {
-	b.t.Helper()
-	for {
-		select {
-		case s := <-b.signals:
-			if strings.HasSuffix(s.Name, "."+member) {
-				return s
-			}
-		case <-time.After(20 * time.Second):
-			b.t.Fatalf("no signal %s", member)
-		}
-	}
-}
-
 // A fakeBus gives every name and keeps notes of what it was asked.
 type fakeBus struct {
 	mu    sync.Mutex
@@ -242,8 +227,8 @@ func served() map[string]dbus.ObjectPath {
 	return out
 }
 
-// find is until for signals that may come in any order: the others are put
-// back behind.
+// find waits for a signal. The others are put back behind: they may come in any
+// order.
 func (b *bench) find(full string) *dbus.Signal {
 	b.t.Helper()
 	deadline := time.After(20 * time.Second)

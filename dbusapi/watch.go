@@ -116,14 +116,11 @@ func (p *publisher) tellWatcher(j *job, name string, w *watcher, now time.Time) 
 }
 
 // watchedJobs are the jobs that somebody watches: usually none.
-func (p *publisher) watchedJobs() (out []*job) {
+func (p *publisher) watchedJobs() []*job {
 	if p.watches.Load() == 0 {
 		return nil
 	}
-	for _, j := range sorted(p.view, p.view.jobs) {
-		out = append(out, j)
-	}
-	return out
+	return sorted(p.view, p.view.jobs)
 }
 
 // watch sends what the job has done so far and then, while it runs, adds a
