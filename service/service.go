@@ -149,6 +149,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		p.work.Wait()
 		return err
 	}
+	t.Bind(bus)
 	finishJobs := false
 	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
 	p.work.Go(func() {
