@@ -42,8 +42,8 @@ type Face struct {
 // NewTree makes the tree that a Face fills. It is the handler of the connection.
 func NewTree() (*tree.Tree, error) { return tree.New(Root, data.Interfaces) }
 
-// New publishes everything that the Host has, silently: nobody knows our name
-// yet. The tree's hooks are set here, so it must not have a connection before.
+// New fills a tree of NewTree with everything that the Host has, silently: nobody
+// knows our name yet. Calls that come before Serve wait for it.
 func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
 	f := &Face{host: host, log: log, callers: callers, facts: host.Facts(), tree: t, view: newView()}
 	f.closing, f.close = context.WithCancel(context.Background())

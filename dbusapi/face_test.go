@@ -60,7 +60,7 @@ func open(t *testing.T) *bench {
 func (b *bench) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, result := make(chan struct{}), make(chan error, 1)
-	go func() { result <- b.face.Serve(ctx, b.bus, func() { close(ready) }, func() { b.bus.note("finish") }) }()
+	go func() { result <- b.face.serve(ctx, b.bus, func() { close(ready) }, func() { b.bus.note("finish") }) }()
 	b.stop = sync.OnceValue(func() error { cancel(); return <-result })
 	b.t.Cleanup(func() {
 		if err := b.stop(); err != nil {

@@ -37,7 +37,6 @@ func onBus(t *testing.T) (address string, b *bench) {
 	if b.face, err = New(tr, b.host, &fakeLog{"info"}, everybody{}); err != nil {
 		t.Fatal(err)
 	}
-	tr.Bind(c())
 	b.leave = c().Close
 	b.serveOn(c())
 	return address, b
@@ -60,11 +59,11 @@ func join(t *testing.T, address string) (*tree.Tree, func() *conn.Conn) {
 	})
 }
 
-func (b *bench) serveOn(bus Bus) {
+func (b *bench) serveOn(c *conn.Conn) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, result := make(chan struct{}), make(chan error, 1)
-	go func() { result <- b.face.Serve(ctx, bus, func() { close(ready) }, func() {}) }()
+	go func() { result <- b.face.Serve(ctx, c, func() { close(ready) }, func() {}) }()
 	b.stop = sync.OnceValue(func() error { cancel(); return <-result })
 	b.t.Cleanup(func() {
 		if err := b.stop(); err != nil {
@@ -85,7 +84,6 @@ func TestASecondDaemonIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr.Bind(c())
 	err = f.Serve(t.Context(), c(), func() { t.Error("it is ready") }, func() {})
 	if err == nil || !strings.Contains(err.Error(), "another davbusd") {
 		t.Error(err)

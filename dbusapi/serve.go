@@ -11,8 +11,8 @@ import (
 	"davbus.org/davbus/dbusapi/conn"
 )
 
-// A Bus is the connection, as the face needs it.
-type Bus interface {
+// A bus is the connection, as the face needs it.
+type bus interface {
 	RequestName(ctx context.Context, name string) error
 	ReleaseName(ctx context.Context, name string) error
 	Flush(ctx context.Context) error
@@ -25,15 +25,21 @@ type Bus interface {
 // a bus that hangs must not keep us.
 const busTime = 5 * time.Second
 
-// Serve owns the name until ctx ends; ready is called once it is owned. Then it
-// gives the name up, and only after that finish is called: it ends the jobs, and
-// is back when the Host has told everything. Until then every call is answered
-// and everything is published, so nothing that was sent to the name is lost.
+// Serve owns the name on a connection whose handler is the face's tree, until
+// ctx ends; ready is called once it is owned. Then it gives the name up, and only
+// after that finish is called: it ends the jobs, and is back when the Host has
+// told everything. Until then every call is answered and everything is
+// published, so nothing that was sent to the name is lost.
 //
 // It fails at once if somebody else has the name, and later if the connection or
 // the name is lost; finish is called in any case. The tree is closed
 // afterwards.
-func (f *Face) Serve(ctx context.Context, bus Bus, ready, finish func()) error {
+func (f *Face) Serve(ctx context.Context, c *conn.Conn, ready, finish func()) error {
+	f.tree.Bind(c)
+	return f.serve(ctx, c, ready, finish)
+}
+
+func (f *Face) serve(ctx context.Context, bus bus, ready, finish func()) error {
 	publishing, stop := context.WithCancel(context.Background())
 	failed := make(chan error, 1)
 	f.helpers.Go(func() { failed <- f.pub.run(publishing, f.sub) })
@@ -69,7 +75,7 @@ func (f *Face) Serve(ctx context.Context, bus Bus, ready, finish func()) error {
 	return err
 }
 
-func own(ctx context.Context, bus Bus) error {
+func own(ctx context.Context, bus bus) error {
 	err := bus.RequestName(ctx, BusName)
 	if errors.Is(err, conn.ErrNameTaken) {
 		return fmt.Errorf("another davbusd serves this session already; stop it first, or use it: %w", err)
@@ -79,7 +85,7 @@ func own(ctx context.Context, bus Bus) error {
 
 // release gives the name up. When it is back, every call that was sent to the
 // name has come.
-func release(bus Bus) error {
+func release(bus bus) error {
 	ctx, cancel := context.WithTimeout(context.Background(), busTime)
 	defer cancel()
 	if err := bus.ReleaseName(ctx, BusName); err != nil {
@@ -89,7 +95,7 @@ func release(bus Bus) error {
 }
 
 // end answers whatever waits and sees the answers off.
-func (f *Face) end(bus Bus) {
+func (f *Face) end(bus bus) {
 	f.close()
 	ctx, cancel := context.WithTimeout(context.Background(), busTime)
 	defer cancel()

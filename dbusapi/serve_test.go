@@ -42,7 +42,7 @@ func TestAJobThatEndsWhileTheDaemonStopsAnswersItsWaits(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	waited := make(chan error, 1)
-	err = f.Serve(ctx, newFakeBus(), func() {
+	err = f.serve(ctx, newFakeBus(), func() {
 		go func() {
 			_, _, err := f.jobWait(tree.Call{}, id, nil)
 			waited <- err
@@ -62,7 +62,7 @@ func TestServeRefusesToRunBesideAnother(t *testing.T) {
 	}
 	bus := newFakeBus()
 	bus.taken = true
-	err = f.Serve(t.Context(), bus, func() { t.Error("ready without the name") }, func() { bus.note("finish") })
+	err = f.serve(t.Context(), bus, func() { t.Error("ready without the name") }, func() { bus.note("finish") })
 	if err == nil || !strings.Contains(err.Error(), "another davbusd serves this session already") {
 		t.Error(err)
 	}
@@ -85,7 +85,7 @@ func TestServeEndsWhenTheBusOrTheNameIsLost(t *testing.T) {
 		}
 		bus := newFakeBus()
 		finished := false
-		err = f.Serve(t.Context(), bus, func() { lose(bus) }, func() { finished = true })
+		err = f.serve(t.Context(), bus, func() { lose(bus) }, func() { finished = true })
 		if err == nil || !finished {
 			t.Errorf("got %v, finished %v", err, finished)
 		}
@@ -106,7 +106,7 @@ func TestEverythingIsThereBeforeTheNameIsAskedFor(t *testing.T) {
 	if len(f.view.accounts) != 2 {
 		t.Errorf("%d accounts", len(f.view.accounts))
 	}
-	if err := f.Serve(canceled(), newFakeBus(), func() {}, func() {}); err != nil {
+	if err := f.serve(canceled(), newFakeBus(), func() {}, func() {}); err != nil {
 		t.Error(err)
 	}
 }

@@ -27,6 +27,7 @@ type lanes struct {
 	cancel context.CancelCauseFunc
 	work   sync.WaitGroup
 	slots  chan struct{}
+	open   chan struct{} // closed when calls may be carried out
 
 	mu       sync.Mutex
 	closed   bool
@@ -58,6 +59,7 @@ var ErrCallerGone = errors.New("the caller has left the bus")
 func (l *lanes) start() {
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	l.slots = make(chan struct{}, workers)
+	l.open = make(chan struct{})
 	l.bySender = map[string]*lane{}
 }
 
@@ -96,8 +98,14 @@ func (l *lanes) add(c *call) error {
 
 // run carries out the calls of one lane, one after the other, until there are
 // none or one of them detaches, whose goroutine this then is.
+//
+// What comes before the tree is complete waits for that.
 func (l *lanes) run(q *lane) {
 	l.slots <- struct{}{}
+	select {
+	case <-l.open:
+	case <-l.ctx.Done():
+	}
 	for {
 		c := l.next(q)
 		if c == nil {

@@ -47,8 +47,8 @@ type Property struct {
 	Set func(c Call, v dbus.Variant) error
 }
 
-// A Tree is the set of objects on one connection. The hooks are set before the
-// tree gets its connection.
+// A Tree is the set of objects on one connection. The hooks are set before
+// [Tree.Bind].
 type Tree struct {
 	// Errors gives the bus's form of an error of a method. It may return nil:
 	// then the error is one of the tree itself, or org.freedesktop.DBus.Error.Failed.
@@ -102,10 +102,14 @@ func New(root dbus.ObjectPath, files fs.FS) (*Tree, error) {
 }
 
 // Bind names the connection that signals go out on. Until then the tree is
-// silent. The connection must have the tree as its handler.
+// silent, and calls that have come wait: its owner may connect first and fill it
+// afterwards. The connection must have the tree as its handler.
 func (t *Tree) Bind(c *conn.Conn) {
 	t.say.Lock()
 	defer t.say.Unlock()
+	if t.conn == nil {
+		close(t.lanes.open)
+	}
 	t.conn = c
 }
 
