@@ -12,10 +12,7 @@ import (
 // agree records what the plan agrees on, and every link, before anything is
 // written: a run that is cut off afterwards finds the members behind, and goes on.
 func (r *run) agree(d *decision, rows []plan.Row) error {
-	byKey := make(map[plan.Key]*plan.Row, len(rows))
-	for i := range rows {
-		byKey[rows[i].Key] = &rows[i]
-	}
+	byKey := rowsByKey(rows)
 	steps := d.plan.Steps
 	for len(steps) > 0 {
 		n := min(len(steps), storeItems)

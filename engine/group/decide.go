@@ -20,6 +20,8 @@ type decision struct {
 	extra     []ledger.Item      // copies under new UIDs, for everybody
 	skip      string             // the id of a conflict to leave alone
 	waiting   map[place]bool     // ops that wait for their next try
+
+	heldBefore []ledger.Problem // what was held when the round began
 }
 
 // given is an agreed text that was made or given.
@@ -43,15 +45,13 @@ func (r *run) decide(ctx context.Context, rows []plan.Row) (*decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	held = slices.DeleteFunc(held, func(p ledger.Problem) bool { return !p.Held || r.opt.Only != "" && p.Member != r.opt.Only })
+	d.heldBefore = slices.DeleteFunc(held, func(p ledger.Problem) bool { return !p.Held })
+	held = slices.DeleteFunc(slices.Clone(d.heldBefore), func(p ledger.Problem) bool { return r.opt.Only != "" && p.Member != r.opt.Only })
 	if r.opt.Restore {
 		restore(rows, held)
 	}
 	p := plan.Reconcile(r.planMembers(), rows, plan.Rules{From: r.rules.From, Policy: policy, Prefer: r.rules.Prefer, Revert: r.rules.RevertReadOnly})
-	byKey := make(map[plan.Key]*plan.Row, len(rows))
-	for i := range rows {
-		byKey[rows[i].Key] = &rows[i]
-	}
+	byKey := rowsByKey(rows)
 	if err := r.settleDisputes(ctx, &p, byKey, d); err != nil {
 		return nil, err
 	}
@@ -70,6 +70,14 @@ func (r *run) planMembers() []plan.Member {
 		members[n] = plan.Member{ID: m.ID, ReadOnly: m.ReadOnly}
 	}
 	return members
+}
+
+func rowsByKey(rows []plan.Row) map[plan.Key]*plan.Row {
+	byKey := make(map[plan.Key]*plan.Row, len(rows))
+	for i := range rows {
+		byKey[rows[i].Key] = &rows[i]
+	}
+	return byKey
 }
 
 // restore marks the rows whose deletion is held, if nobody moved since.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
 )
@@ -30,10 +31,7 @@ type task struct {
 // execute carries out the writes of a plan, each member by itself. An error is
 // the ledger's.
 func (r *run) execute(ctx context.Context, d *decision, rows []plan.Row) error {
-	byKey := make(map[plan.Key]*plan.Row, len(rows))
-	for i := range rows {
-		byKey[rows[i].Key] = &rows[i]
-	}
+	byKey := rowsByKey(rows)
 	tasks := make([][]*task, len(r.members))
 	total := 0
 	for _, s := range d.plan.Steps {
@@ -58,7 +56,7 @@ func (r *run) execute(ctx context.Context, d *decision, rows []plan.Row) error {
 		if len(tasks[i]) > 0 && m.err == nil {
 			// Deletions first: a server may not take an item's UID twice.
 			slices.SortStableFunc(tasks[i], func(a, b *task) int { return cmp.Compare(b.op.Verb, a.op.Verb) })
-			w := &writer{run: r, m: m, owners: map[engine.Ref]*entry{}}
+			w := &writer{run: r, m: m, owners: map[engine.Ref]*entry{}, wrote: map[engine.Ref]item.Info{}}
 			wg.Go(func() { errs[i] = w.write(ctx, tasks[i]) })
 		}
 	}
@@ -77,6 +75,7 @@ type writer struct {
 	m      *member
 	unread []engine.Ref // written, and not vouched for
 	owners map[engine.Ref]*entry
+	wrote  map[engine.Ref]item.Info
 }
 
 func (w *writer) write(ctx context.Context, tasks []*task) error {

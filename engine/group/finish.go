@@ -17,7 +17,10 @@ func (r *run) complain(m *member, key, item string, uid engine.UID, err error) {
 	}
 	r.mu.Lock()
 	if old, again := r.old[at]; again {
-		p.Since, p.Tries = old.Since, old.Tries+1
+		p.Since, p.Tries = old.Since, old.Tries
+		if old.Failure != p.Failure {
+			p.Tries++
+		}
 	}
 	r.problems[at] = p
 	m.counts.Failed++
@@ -46,35 +49,31 @@ func (r *run) finish(d *decision, rows []plan.Row) error {
 	if r.opt.DryRun {
 		return nil
 	}
-	return r.set.Do(func(c *ledger.Change) error {
-		if err := r.finishProblems(c, d); err != nil {
+	changes := r.finishProblems(d)
+	if d != nil {
+		changes = append(changes, r.finishHeld(d, rows)...)
+		more, err := r.finishConflicts(d)
+		if err != nil {
 			return err
 		}
-		if d == nil {
-			return nil
-		}
-		if err := r.finishHeld(c, d, rows); err != nil {
-			return err
-		}
-		return r.finishConflicts(c, d)
-	})
+		changes = append(changes, more...)
+	}
+	return r.store(changes)
 }
 
-func (r *run) finishProblems(c *ledger.Change, d *decision) error {
-	for _, p := range r.problems {
-		if err := c.PutProblem(p); err != nil {
-			return err
+func (r *run) finishProblems(d *decision) []func(*ledger.Change) error {
+	var changes []func(*ledger.Change) error
+	for at, p := range r.problems {
+		if p != r.old[at] {
+			changes = append(changes, func(c *ledger.Change) error { return c.PutProblem(p) })
 		}
 	}
 	for at := range r.old {
-		if _, still := r.problems[at]; still || !r.settledAt(at, d) {
-			continue
-		}
-		if err := c.DropProblem(at.member, string(at.key), false); err != nil {
-			return err
+		if _, still := r.problems[at]; !still && r.settledAt(at, d) {
+			changes = append(changes, func(c *ledger.Change) error { return c.DropProblem(at.member, string(at.key), false) })
 		}
 	}
-	return nil
+	return changes
 }
 
 // settledAt tells whether an earlier problem is over: its member was looked at,
@@ -96,40 +95,31 @@ func (r *run) settledAt(at place, d *decision) bool {
 	return true
 }
 
-func (r *run) finishHeld(c *ledger.Change, d *decision, rows []plan.Row) error {
-	byKey := make(map[plan.Key]*plan.Row, len(rows))
-	for i := range rows {
-		byKey[rows[i].Key] = &rows[i]
-	}
-	old, err := r.set.Problems()
-	if err != nil {
-		return err
-	}
-	since := map[place]ledger.Problem{}
-	for _, p := range old {
-		if p.Held {
-			since[place{p.Member, plan.Key(p.Key)}] = p
-		}
+func (r *run) finishHeld(d *decision, rows []plan.Row) []func(*ledger.Change) error {
+	byKey := rowsByKey(rows)
+	var changes []func(*ledger.Change) error
+	old := map[place]ledger.Problem{}
+	for _, p := range d.heldBefore {
+		old[place{p.Member, plan.Key(p.Key)}] = p
 	}
 	for _, h := range d.held {
 		p := r.heldProblem(h, byKey[h.Key])
 		at := place{p.Member, h.Key}
-		if o, known := since[at]; known {
-			p.Since = o.Since
-			delete(since, at)
+		before, known := old[at]
+		delete(old, at)
+		if known {
+			p.Since = before.Since
 		}
-		if err := c.PutProblem(p); err != nil {
-			return err
+		if p != before {
+			changes = append(changes, func(c *ledger.Change) error { return c.PutProblem(p) })
 		}
 	}
-	for at := range since {
+	for at := range old {
 		if r.isRead(at.member) {
-			if err := c.DropProblem(at.member, string(at.key), true); err != nil {
-				return err
-			}
+			changes = append(changes, func(c *ledger.Change) error { return c.DropProblem(at.member, string(at.key), true) })
 		}
 	}
-	return nil
+	return changes
 }
 
 func (r *run) isRead(id engine.MemberID) bool {
@@ -157,33 +147,36 @@ func (r *run) heldProblem(h plan.Hold, row *plan.Row) ledger.Problem {
 	}
 }
 
-func (r *run) finishConflicts(c *ledger.Change, d *decision) error {
+func (r *run) finishConflicts(d *decision) ([]func(*ledger.Change) error, error) {
 	old, err := r.set.Conflicts()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	open := map[string]bool{}
+	before := map[string]ledger.Conflict{}
+	for _, f := range old {
+		before[f.Key] = f
+	}
+	var changes []func(*ledger.Change) error
 	for i := range d.conflicts {
 		f := &d.conflicts[i]
-		open[f.Key] = true
-		if err := c.PutConflict(f); err != nil {
-			return err
+		f.Revise()
+		b, known := before[f.Key]
+		delete(before, f.Key)
+		if !known || b.Revision != f.Revision {
+			changes = append(changes, func(c *ledger.Change) error { return c.PutConflict(f) })
 		}
-		m := f.Sides[0].Member
 		r.total.Conflicts++
-		r.sink.Item(engine.ItemStep{Action: "conflict", Member: m, Item: f.Item})
+		r.sink.Item(engine.ItemStep{Action: "conflict", Member: f.Sides[0].Member, Item: f.Item})
 	}
-	for _, f := range old {
-		if !open[f.Key] && !r.unseen(plan.Key(f.Key)) {
-			if err := c.DropConflict(f.Key); err != nil {
-				return err
-			}
+	for key := range before {
+		if !r.unseen(plan.Key(key)) {
+			changes = append(changes, func(c *ledger.Change) error { return c.DropConflict(key) })
 		}
 	}
 	if d.skip != "" {
-		return c.SkipConflict(d.skip)
+		changes = append(changes, func(c *ledger.Change) error { return c.SkipConflict(d.skip) })
 	}
-	return nil
+	return changes, nil
 }
 
 // unseen tells that an item could not be read somewhere in this run, so that an
@@ -203,10 +196,7 @@ func (r *run) unseen(key plan.Key) bool {
 
 // tell names what a dry run would do.
 func (r *run) tell(d *decision, rows []plan.Row) {
-	byKey := make(map[plan.Key]*plan.Row, len(rows))
-	for i := range rows {
-		byKey[rows[i].Key] = &rows[i]
-	}
+	byKey := rowsByKey(rows)
 	for _, s := range d.plan.Steps {
 		for _, op := range s.Ops {
 			m := r.members[op.Member]

@@ -47,7 +47,7 @@ func (w *writer) record(c *ledger.Change, t *task, out engine.Outcome) error {
 		return w.mark(c, w.m, k)
 	}
 	// Until it is read back, the next run must not take this etag for our text.
-	w.unread, w.owners[k.Ref] = append(w.unread, k.Ref), t.entry
+	w.unread, w.owners[k.Ref], w.wrote[k.Ref] = append(w.unread, k.Ref), t.entry, item.Read(t.text)
 	o.Status, o.stored = ledger.Written, true
 	if err := c.PutSeen(o.Seen); err != nil {
 		return err
@@ -137,6 +137,7 @@ func (w *writer) recordFailure(c *ledger.Change, t *task, err error) error {
 	case endsMember(err):
 		return nil
 	case kind == engine.AlreadyExists:
+		w.setMoved() // it may have come here just now
 		w.mu.Lock()
 		w.again = true
 		w.mu.Unlock()
@@ -245,14 +246,15 @@ func (w *writer) changesSince(ctx context.Context) (engine.Delta, bool) {
 	return d, err == nil
 }
 
-// served makes what a server serves the mark of what we wrote.
+// served makes what a server serves the mark of what we wrote. One that gave no
+// etag for our write may serve somebody's edit by now; where the text itself says
+// that it is later, it is one.
 func (w *writer) served(c *ledger.Change, ref engine.Ref, it engine.Item) (own bool, err error) {
-	o := w.m.obs[ref]
-	if o == nil || o.Etag != "" && o.Etag != it.Etag {
+	o, e := w.m.obs[ref], w.owners[ref]
+	if o == nil || e == nil || o.Etag != "" && o.Etag != it.Etag {
 		return false, nil // somebody wrote since; the next run sees what
 	}
-	e := w.owners[ref]
-	if e == nil {
+	if order, known := item.Newer(item.Read(it.Text), w.wrote[ref]); o.Etag == "" && known && order > 0 {
 		return false, nil
 	}
 	text, err := c.Text(it.Text)

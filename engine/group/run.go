@@ -62,9 +62,11 @@ type member struct {
 	intents []ledger.Intent
 	adopted []*ledger.Mark // recognised as ours, to be stored
 	token   engine.Token
-	tracker engine.Tracker // nil once it said that it is none
-	inline  bool           // its changes bring texts along
-	asked   bool           // it was surveyed, not only remembered
+	tracker engine.Tracker  // nil once it said that it is none
+	inline  bool            // its changes bring texts along
+	asked   bool            // it was surveyed, not only remembered
+	puzzle  bool            // an item was met that cannot be read and may be any
+	riddles map[string]bool // names of items that could not be read, yet
 	counts  engine.Counts
 }
 
@@ -90,7 +92,7 @@ type entry struct {
 type changes struct{ added, modified, removed map[string]bool }
 
 func newRun(set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) *run {
-	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now(), changed: map[engine.MemberID]*changes{}}
+	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}}
 	for n, m := range members {
 		r.members = append(r.members, &member{Member: m, n: n, err: m.Err, look: true})
 	}

@@ -1,10 +1,12 @@
 package group_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +103,7 @@ func TestScenario5DeletionsGoEitherWay(t *testing.T) {
 
 // A second run asks what moved; a third, told that nothing did, asks nothing.
 func TestScenario6FurtherRunsReadFetchAndWriteNothing(t *testing.T) {
-	w := newWorld(t, 3)
+	w := newWorldOnDisk(t, 3)
 	for i := range 5 {
 		w.put(i%3, fmt.Sprint(i), "x")
 	}
@@ -112,8 +114,15 @@ func TestScenario6FurtherRunsReadFetchAndWriteNothing(t *testing.T) {
 	}
 	w.sync()
 	before := fmt.Sprintf("%+v", w.book())
+	log, err := os.ReadFile(w.path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.reset()
 	w.sync()
+	if now, err := os.ReadFile(w.path + "-wal"); err != nil || !bytes.Equal(log, now) {
+		t.Errorf("something was written to the ledger (%v)", err)
+	}
 	for i, s := range w.stores {
 		if c := s.Counts(); c != (memory.Counts{}) {
 			t.Errorf("%s was asked: %+v", w.members[i].ID, c)

@@ -13,6 +13,9 @@ import (
 // match tells which item of which member is which, stores what the survey
 // learned together with how far it came, and gives the rows to decide about.
 func (r *run) match() ([]plan.Row, error) {
+	for _, m := range r.members {
+		m.ponder()
+	}
 	rows, clashes := plan.Match(r.rows(), r.surveys())
 	for _, m := range r.members {
 		if m.read && m.asked {
@@ -82,11 +85,41 @@ func (m *member) takes(components string) bool {
 	return item.Takes(m.Components, item.Info{Components: list})
 }
 
-// scope takes a row out of reach of members that do not take such items.
+// scope takes a row out of reach of members that do not take such items, and of
+// those that may have it under a name that could not be read.
 func (r *run) scope(row *plan.Row) {
 	for n, m := range r.members {
-		if row.Seen[n].Is == plan.Absent && !m.takes(r.componentsOf(row)) {
+		if row.Seen[n].Is != plan.Absent {
+			continue
+		}
+		if !m.takes(r.componentsOf(row)) || row.Marks[n] == nil && m.mayHave(row.UID) {
 			row.Seen[n] = plan.Seen{}
+		}
+	}
+}
+
+// mayHave tells whether an item without a mark may be one whose text could not be
+// read. In the first run any may be; one that stays unreadable must not hold up
+// all others, so that later its name decides.
+func (m *member) mayHave(uid engine.UID) bool {
+	if m.puzzle || uid == "" {
+		return m.puzzle
+	}
+	return m.riddles[strings.ToLower(string(uid))]
+}
+
+// ponder finds items of which not even the UID is known.
+func (m *member) ponder() {
+	m.puzzle, m.riddles = false, map[string]bool{}
+	for ref, o := range m.obs {
+		if o.Text == 0 && (o.Status == ledger.Pending || o.Status == ledger.Broken) {
+			m.puzzle = m.puzzle || !o.stored
+			name := string(ref)
+			if i := strings.LastIndexByte(string(ref), '.'); i > 0 {
+				name = string(ref[:i])
+			}
+			m.riddles[strings.ToLower(name)] = true
+			m.riddles[strings.ToLower(string(ref))] = true
 		}
 	}
 }
@@ -124,8 +157,9 @@ func (r *run) resume(m *member, rows []plan.Row) {
 		if seen.Is != plan.Present || e == nil || e.marks[m.n] == nil {
 			continue
 		}
-		// A later etag is somebody's later edit, and what we wrote is its base.
-		if o := m.obs[seen.Ref]; o.written != nil && (o.written.Etag == "" || o.written.Etag == o.Etag) {
+		// Another etag, or none after all this time, may be somebody's edit: then
+		// what we wrote is its base.
+		if o := m.obs[seen.Ref]; o.written != nil && o.written.Etag != "" && o.written.Etag == o.Etag {
 			r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: e.marks[m.n].Version, Text: o.Text})
 		}
 	}
@@ -165,45 +199,58 @@ func (r *run) made(m *member, i ledger.Intent) bool {
 	return o == nil || o.Text != i.Was
 }
 
-// remember stores what a survey learned, up to the token it got.
+// remember stores what a survey learned, up to the token it got. Where nothing
+// is new it writes nothing.
 func (r *run) remember(rows []plan.Row) error {
 	if r.opt.DryRun {
 		return nil
 	}
+	var news []func(*ledger.Change) error
+	for _, m := range r.members {
+		if m.read && m.asked {
+			news = append(news, r.news(m, rows)...)
+		}
+	}
+	return r.store(news)
+}
+
+// store makes changes, if there are any.
+func (r *run) store(changes []func(*ledger.Change) error) error {
+	if len(changes) == 0 {
+		return nil
+	}
 	return r.set.Do(func(c *ledger.Change) error {
-		for _, m := range r.members {
-			if m.read && m.asked {
-				if err := r.rememberMember(c, m, rows); err != nil {
-					return err
-				}
+		for _, change := range changes {
+			if err := change(c); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
 }
 
-func (r *run) rememberMember(c *ledger.Change, m *member, rows []plan.Row) error {
+func (r *run) news(m *member, rows []plan.Row) []func(*ledger.Change) error {
+	var news []func(*ledger.Change) error
+	add := func(change func(*ledger.Change) error) { news = append(news, change) }
 	for _, ref := range m.gone {
-		if err := c.DropSeen(m.id, ref); err != nil {
-			return err
-		}
+		add(func(c *ledger.Change) error { return c.DropSeen(m.id, ref) })
 	}
 	for _, i := range m.intents {
-		if err := c.Settle(i, r.made(m, i)); err != nil {
-			return err
-		}
+		made := r.made(m, i)
+		add(func(c *ledger.Change) error { return c.Settle(i, made) })
 	}
 	for _, k := range m.adopted {
-		if err := r.mark(c, m, k); err != nil {
-			return err
-		}
+		add(func(c *ledger.Change) error { return r.mark(c, m, k) })
 	}
 	for _, o := range m.obs {
 		if o.dirty {
-			if err := c.PutSeen(o.Seen); err != nil {
-				return err
-			}
-			o.stored, o.dirty = true, false
+			add(func(c *ledger.Change) error {
+				if !o.dirty {
+					return nil // adopted just now
+				}
+				o.stored, o.dirty = true, false
+				return c.PutSeen(o.Seen)
+			})
 		}
 	}
 	for i := range rows {
@@ -211,13 +258,15 @@ func (r *run) rememberMember(c *ledger.Change, m *member, rows []plan.Row) error
 		if e == nil || e.marks[m.n] == nil || e.marks[m.n].Gone || rows[i].Seen[m.n].Is != plan.Absent {
 			continue
 		}
-		e.marks[m.n].Gone = true
-		if err := c.PutMark(*e.marks[m.n]); err != nil {
-			return err
-		}
+		k := e.marks[m.n]
+		k.Gone = true
+		add(func(c *ledger.Change) error { return c.PutMark(*k) })
+	}
+	if len(news) > 0 || m.token != m.known.Token || m.State != m.known.State || m.known.Surveyed.IsZero() {
+		add(func(c *ledger.Change) error { return c.Surveyed(m.id, m.token, m.State) })
 	}
 	m.gone, m.intents, m.adopted = nil, nil, nil
-	return c.Surveyed(m.id, m.token, m.State)
+	return news
 }
 
 // mark stores a mark; what is seen under its ref is then what the mark says.

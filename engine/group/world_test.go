@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/group"
@@ -29,8 +30,15 @@ type world struct {
 
 var key = ledger.SetKey{Group: "home", ID: "cal", Kind: engine.Calendar}
 
-func newWorld(t testing.TB, members int) *world {
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "ledger"), rules: group.Rules{Policy: "ask", HoldItems: 10, HoldPercent: 20}}
+func newWorld(t testing.TB, members int) *world { return makeWorld(t, members, "") }
+
+// newWorldOnDisk has a ledger that can be closed, opened and looked at.
+func newWorldOnDisk(t testing.TB, members int) *world {
+	return makeWorld(t, members, filepath.Join(t.TempDir(), "ledger"))
+}
+
+func makeWorld(t testing.TB, members int, path string) *world {
+	w := &world{t: t, path: path, rules: group.Rules{Policy: "ask", HoldItems: 10, HoldPercent: 20}}
 	w.open()
 	t.Cleanup(func() { w.ledger.Close() })
 	for i := range members {
@@ -43,7 +51,10 @@ func newWorld(t testing.TB, members int) *world {
 }
 
 func (w *world) open() {
-	l, _, err := ledger.Open(w.path)
+	l, err := ledger.OpenMemory(time.Now)
+	if w.path != "" {
+		l, _, err = ledger.Open(w.path)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -18,6 +18,10 @@ import (
 
 // A Ledger is one SQLite file. It is safe for concurrent use.
 type Ledger struct {
+	// Before is asked before every commit, if it is set; an error is what came of
+	// the commit, and nothing of it is kept. Tests set it before use.
+	Before func() error
+
 	read  *sql.DB
 	write *writer
 
@@ -140,6 +144,11 @@ func (t *tx) setID(k SetKey) (int64, error) {
 
 // do runs one transaction, which may share its commit with others.
 func (l *Ledger) do(change func(*tx) error) error {
+	if l.Before != nil {
+		if err := l.Before(); err != nil {
+			return err
+		}
+	}
 	return l.write.do(func(w *writer) error { return change(&tx{w, l.now()}) })
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -21,13 +22,13 @@ func open(path string, now func() time.Time) (*Ledger, Opened, error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		found.Fresh = true
 	}
-	l, err := try(path, now)
+	l, err := try(fileDSN(path), now)
 	if errors.Is(err, errDamaged) {
 		if found.SetAside, err = setAside(path, now()); err != nil {
 			return nil, found, fail("set aside", err)
 		}
 		found.Fresh = true
-		l, err = try(path, now)
+		l, err = try(fileDSN(path), now)
 	}
 	if err != nil {
 		return nil, found, fail("open", err)
@@ -35,9 +36,17 @@ func open(path string, now func() time.Time) (*Ledger, Opened, error) {
 	return l, found, nil
 }
 
+// OpenMemory opens a ledger that lives and dies with the process. now is its
+// clock.
+func OpenMemory(now func() time.Time) (*Ledger, error) {
+	l, err := try("file:/"+rand.Text()+"?vfs=memdb&", now)
+	return l, fail("open", err)
+}
+
 // try opens a file as it is, and makes one that is not there.
-func try(path string, now func() time.Time) (*Ledger, error) {
-	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
+func try(dsn string, now func() time.Time) (*Ledger, error) {
+	dsn += "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)"
+	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +61,7 @@ func try(path string, now func() time.Time) (*Ledger, error) {
 		w.close()
 		return nil, err
 	}
-	l.read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
+	l.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
 	if err != nil {
 		w.close()
 		return nil, err
@@ -65,13 +74,13 @@ func try(path string, now func() time.Time) (*Ledger, error) {
 	return l, nil
 }
 
-// dsn asks for full durability: a commit is on the disk when it returns.
-func dsn(path, more string) string {
+// fileDSN asks for full durability: a commit is on the disk when it returns.
+func fileDSN(path string) string {
 	u := url.URL{Scheme: "file", Path: path}
 	if path != "" && path[0] != '/' {
 		u.Path, u.Opaque = "", (&url.URL{Path: path}).EscapedPath()
 	}
-	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(1)&" + more
+	return u.String() + "?_pragma=journal_mode(wal)&_pragma=synchronous(full)&"
 }
 
 // prepare checks the file and brings its schema up to date.

@@ -13,7 +13,7 @@ import (
 type Item struct {
 	engine.Head
 	Raw    engine.Sum // of its text; zero if that could not be read
-	UID    engine.UID // that the text bears
+	UID    engine.UID // that the text bears, or bore when it was last read
 	Unread bool       // it is there, but its text is not known, or not for this set
 }
 
@@ -46,7 +46,7 @@ func Match(rows []Row, surveys []Survey) ([]Row, []Clash) {
 		held[i] = m.member(i, s)
 	}
 	for i, s := range surveys {
-		m.finish(i, s.Complete, held[i])
+		m.finish(i, s, held[i])
 	}
 	return m.rows, m.clashes
 }
@@ -196,13 +196,18 @@ func (m *matcher) contest(n int, claims map[int][]Item, held map[int]bool, byRef
 }
 
 // finish tells what is absent, when every row is known.
-func (m *matcher) finish(n int, complete bool, held map[int]bool) {
+func (m *matcher) finish(n int, s Survey, held map[int]bool) {
+	for _, it := range s.Items {
+		if row, known := m.byUID[it.UID]; known && it.Unread && it.UID != "" {
+			held[row] = true // it is there, under some name
+		}
+	}
 	for i := range m.rows {
 		seen := &m.rows[i].Seen[n]
 		switch {
 		case held[i]:
 			*seen = Seen{}
-		case seen.Is == Unread && complete:
+		case seen.Is == Unread && s.Complete:
 			seen.Is = Absent
 		}
 	}

@@ -17,6 +17,7 @@ func thing(s string) Item {
 		it.UID = engine.UID(f[1])
 	}
 	if f[2] == "?" {
+
 		it.Unread = true
 	} else {
 		it.Raw = text(f[2][0])
@@ -97,6 +98,7 @@ func TestMatch(t *testing.T) {
 		{"it gained a UID: the same item", []Row{known("s:1 -", "x a", "y a")}, []string{"x 7 b", "y - a"}, "s:1: x/b y/a", ""},
 		{"there, and its text is not known", []Row{known("u:1 1", "x a", "y a")}, []string{"x - ?", "y 1 a"}, "u:1: ? y/a", ""},
 		{"new, and its text is not known", nil, []string{"x - ?", "y 1 a"}, "u:1: . y/a", ""},
+		{"new, and its text was known once", nil, []string{"x 1 ?", "y 1 a"}, "u:1: ? y/a", ""},
 		{"two with one UID, new", nil, []string{"x 1 a, z 1 a", "y 1 a, w 2 b"}, "u:1: ? y/a; u:2: . w/b", "0 u:1 x,z"},
 		{"two with one UID, one of them known", []Row{known("u:1 1", "x a", "y a")}, []string{"x 1 a, z 1 b", "y 1 a"}, "u:1: ? y/a", "0 u:1 x,z"},
 		{"a copy over another item: that one is not gone", []Row{known("u:1 1", "x a", "y a"), known("u:2 2", "w b", "v b")},
