@@ -23,21 +23,24 @@ func plain(uid engine.UID) bool {
 
 var namePromises = []promise{
 	{"a hostile identity harms nothing and its item comes back", func(b *bench) {
-		want := map[engine.Ref][]byte{}
+		var writes []engine.Write
 		for i, uid := range Hostile {
 			text := b.text(uid, fmt.Sprint("number ", i))
 			if !plain(uid) {
 				text = b.text(engine.UID(fmt.Sprint("odd-", i)), fmt.Sprint("number ", i))
 			}
-			out := b.apply(engine.Write{Verb: engine.Create, UID: uid, Text: text})[0]
+			writes = append(writes, engine.Write{Verb: engine.Create, UID: uid, Text: text})
+		}
+		want := map[engine.Ref][]byte{}
+		for i, out := range b.apply(writes...) {
 			if out.Err != nil {
 				b.wantKind(out.Err, engine.InvalidItem, engine.Forbidden, engine.AlreadyExists, engine.Changed)
 				continue
 			}
 			if _, shared := want[out.Head.Ref]; shared {
-				b.Errorf("%q shares the ref %q", uid, out.Head.Ref)
+				b.Errorf("%q shares the ref %q", Hostile[i], out.Head.Ref)
 			}
-			want[out.Head.Ref] = text
+			want[out.Head.Ref] = writes[i].Text
 		}
 		if len(want) < len(Hostile)/2 {
 			b.Errorf("only %d of %d identities were taken", len(want), len(Hostile))
@@ -49,17 +52,27 @@ var namePromises = []promise{
 		for ref, text := range want {
 			b.same(got[ref].Text, text)
 		}
+		writes = nil
 		for _, it := range got {
-			b.one(deletion(it))
+			writes = append(writes, deletion(it))
+		}
+		for i, out := range b.apply(writes...) {
+			if out.Err != nil {
+				b.Errorf("delete %q: %v", writes[i].Old.Ref, out.Err)
+			}
 		}
 		b.holds()
 	}},
 	{"a hostile name that is suggested harms nothing", func(b *bench) {
-		n := 0
+		var writes []engine.Write
 		for i, name := range Hostile {
 			w := b.creation(engine.UID(fmt.Sprint("item-", i)), "one")
 			w.Old.Ref = engine.Ref(name)
-			if out := b.apply(w)[0]; out.Err != nil {
+			writes = append(writes, w)
+		}
+		n := 0
+		for _, out := range b.apply(writes...) {
+			if out.Err != nil {
 				b.wantKind(out.Err, engine.Invalid, engine.InvalidItem, engine.Forbidden, engine.AlreadyExists, engine.Changed)
 				continue
 			}
@@ -71,6 +84,7 @@ var namePromises = []promise{
 	}},
 	{"a ref that nobody gave reaches nothing", func(b *bench) {
 		a := b.create("a", "one")
+		var writes []engine.Write
 		for _, name := range Hostile {
 			ref := engine.Ref(name)
 			if ref == a.Ref || ref == "" {
@@ -82,10 +96,11 @@ var namePromises = []promise{
 				}
 			}
 			never := engine.Item{Head: engine.Head{Ref: ref, Etag: a.Etag}, Text: a.Text}
-			for _, w := range []engine.Write{replacement(never, b.text("a", "two")), deletion(never)} {
-				if out := b.apply(w)[0]; out.Err == nil && w.Verb != engine.Delete { // what is not there is gone as wished
-					b.Errorf("%s of %q succeeded", w.Verb, ref)
-				}
+			writes = append(writes, replacement(never, b.text("a", "two")), deletion(never))
+		}
+		for i, out := range b.apply(writes...) {
+			if out.Err == nil && writes[i].Verb != engine.Delete { // what is not there is gone as wished
+				b.Errorf("%s of %q succeeded", writes[i].Verb, writes[i].Old.Ref)
 			}
 		}
 		b.holds(b.text("a", "one"))

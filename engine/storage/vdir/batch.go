@@ -17,10 +17,13 @@ import (
 // A batch is made durable at once: one sync for all its data and one for its
 // names, however many files it has.
 const (
-	batchItems = 512
+	batchItems = 2048
 	batchBytes = 32 << 20
 	fewItems   = 16 // up to so many are cheaper made durable one by one
 )
+
+// tick is more than the clock that files are stamped with moves at once.
+const tick = 30 * time.Millisecond
 
 // A change is one write under way.
 type change struct {
@@ -232,14 +235,27 @@ func (b *batch) finish(ctx context.Context) error {
 		b.changes = nil // their fate is not known
 		return b.f.writeFail("write to", b.f.path(), err)
 	}
-	// Later, the stamps can be told from those of an edit that follows at once.
-	rested := sleep(ctx, tick) == nil
+	rested := b.rest(ctx)
 	for _, c := range b.changes {
 		if c.out.Err == nil {
 			b.look(c, rested)
 		}
 	}
 	return nil
+}
+
+// rest waits until an edit cannot get the stamp of what was just written.
+func (b *batch) rest(ctx context.Context) bool {
+	last := time.Now()
+	for range 2 * tick / time.Millisecond {
+		if b.f.source.now().After(last) {
+			return true
+		}
+		if sleep(ctx, time.Millisecond) != nil {
+			return false
+		}
+	}
+	return false
 }
 
 // look gives the head of what was written. If somebody has edited it since, the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,7 @@ var (
 // is moved. (os.Root promises the same, but follows links inside.)
 type dir struct {
 	f    *os.File
-	step func(string) error
+	step func(op, name string) error
 }
 
 // again repeats a system call that a signal interrupted.
@@ -36,21 +37,23 @@ func again(call func() error) error {
 
 const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 
-func openDir(path string, step func(string) error) (*dir, error) {
-	return newDir(path, step, func() (int, error) { return unix.Open(path, dirFlags, 0) })
+func openDir(path string) (*dir, error) {
+	return newDir(path, func() (int, error) { return unix.Open(path, dirFlags, 0) })
 }
 
 func (d *dir) sub(name string) (*dir, error) {
-	return newDir(name, d.step, func() (int, error) { return unix.Openat(d.fd(), name, dirFlags|unix.O_NOFOLLOW, 0) })
+	return newDir(filepath.Join(d.f.Name(), name), func() (int, error) {
+		return unix.Openat(d.fd(), name, dirFlags|unix.O_NOFOLLOW, 0)
+	})
 }
 
-func newDir(name string, step func(string) error, open func() (int, error)) (*dir, error) {
+func newDir(path string, open func() (int, error)) (*dir, error) {
 	fd := -1
 	err := again(func() (err error) { fd, err = open(); return err })
 	if err != nil {
 		return nil, err
 	}
-	return &dir{os.NewFile(uintptr(fd), name), step}, nil
+	return &dir{os.NewFile(uintptr(fd), path), anyStep}, nil
 }
 
 func (d *dir) fd() int { return int(d.f.Fd()) }
@@ -67,7 +70,7 @@ func (d *dir) names() ([]string, error) {
 
 // writable reports whether names can be made and removed in the folder.
 func (d *dir) writable() bool {
-	return again(func() error { return unix.Faccessat(d.fd(), ".", unix.W_OK|unix.X_OK, 0) }) == nil
+	return again(func() error { return unix.Faccessat(d.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) }) == nil
 }
 
 func (d *dir) stat(name string) (stamp, error) {
@@ -93,6 +96,9 @@ func (d *dir) open(name string) (int, stamp, error) {
 		err = errIrregular
 	}
 	if err != nil {
+		return -1, st, err
+	}
+	if err := d.step("open", name); err != nil {
 		return -1, st, err
 	}
 	fd := -1
@@ -153,7 +159,7 @@ func readAll(fd int, size uint64) ([]byte, error) {
 // write makes a new file; durable says that it must be on the disk afterwards.
 // What it could not write whole it removes.
 func (d *dir) write(name string, mode uint32, text []byte, durable bool) error {
-	if err := d.step("create"); err != nil {
+	if err := d.step("create", name); err != nil {
 		return err
 	}
 	fd := -1
@@ -178,7 +184,7 @@ func (d *dir) fill(fd int, mode uint32, text []byte, durable bool) (err error) {
 			err = e // some file systems tell here that the disk is full
 		}
 	}()
-	if err := d.step("write"); err != nil {
+	if err := d.step("write", ""); err != nil {
 		return err
 	}
 	if err := writeAll(fd, text); err != nil {
@@ -192,7 +198,7 @@ func (d *dir) fill(fd int, mode uint32, text []byte, durable bool) (err error) {
 	if !durable {
 		return nil
 	}
-	if err := d.step("sync"); err != nil {
+	if err := d.step("sync", ""); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Fsync(fd) })
@@ -211,14 +217,14 @@ func writeAll(fd int, text []byte) error {
 }
 
 func (d *dir) remove(name string) error {
-	if err := d.step("remove"); err != nil {
+	if err := d.step("remove", name); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Unlinkat(d.fd(), name, 0) })
 }
 
 func (d *dir) mkdir(name string) error {
-	if err := d.step("mkdir"); err != nil {
+	if err := d.step("mkdir", name); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Mkdirat(d.fd(), name, 0o777) })
@@ -226,7 +232,7 @@ func (d *dir) mkdir(name string) error {
 
 // sync makes names durable.
 func (d *dir) sync() error {
-	if err := d.step("sync folder"); err != nil {
+	if err := d.step("sync folder", ""); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Fsync(d.fd()) })

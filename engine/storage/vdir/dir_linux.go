@@ -2,6 +2,8 @@ package vdir
 
 import (
 	"fmt"
+	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +16,19 @@ func renameSwap(fd int, a, b string) error {
 	return unix.Renameat2(fd, a, fd, b, unix.RENAME_EXCHANGE)
 }
 
+// clock is the clock that files are stamped with: it moves once in a few
+// milliseconds.
+func clock() time.Time {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &ts); err != nil {
+		return time.Now().Add(-tick)
+	}
+	return time.Unix(ts.Unix())
+}
+
 // peek opens a folder that may not be read, to tell which one it is.
 func (d *dir) peek(name string) (*dir, error) {
-	return newDir(name, d.step, func() (int, error) {
+	return newDir(filepath.Join(d.f.Name(), name), func() (int, error) {
 		return unix.Openat(d.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	})
 }
@@ -26,7 +38,7 @@ func (d *dir) peek(name string) (*dir, error) {
 const syncsAll = true
 
 func (d *dir) syncAll() error {
-	if err := d.step("sync all"); err != nil {
+	if err := d.step("sync all", ""); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Syncfs(d.fd()) })
@@ -40,16 +52,31 @@ func written(fd int) bool {
 }
 
 // identity tells a folder from every other, also from one that takes its name
-// or its inode number later: by inode number and birth, which stay when a disk
-// gets another device number; where births are not known, by inode number and
-// the file system's id.
+// or its inode number later: by the handle that the file system gives it (inode
+// and generation) and its birth. Both stay when the disk gets another device
+// number.
 func (d *dir) identity() (string, error) {
-	var st unix.Statx_t
-	err := again(func() error {
-		return unix.Statx(d.fd(), "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_BTIME, &st)
-	})
-	if err == nil && st.Mask&unix.STATX_BTIME != 0 && st.Btime != (unix.StatxTimestamp{}) {
-		return fmt.Sprintf("folder:%x:%x.%x", st.Ino, st.Btime.Sec, st.Btime.Nsec), nil
+	var fs unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(d.fd(), &fs) }); err != nil {
+		return "", err
 	}
-	return d.fsIdentity()
+	switch fs.Type {
+	case unix.FUSE_SUPER_MAGIC, unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC:
+		// Inode numbers are made up anew whenever a folder is looked up. What is
+		// left tells whether it is mounted.
+		return fmt.Sprintf("folder:%x:%s", fs.Type, d.f.Name()), nil
+	case unix.OVERLAYFS_SUPER_MAGIC: // births change with the first write
+		return d.fsIdentity()
+	}
+	h, _, err := unix.NameToHandleAt(d.fd(), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return d.fsIdentity()
+	}
+	id := fmt.Sprintf("folder:%x:%x:%x", fs.Type, h.Type(), h.Bytes())
+	var st unix.Statx_t
+	err = again(func() error { return unix.Statx(d.fd(), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st) })
+	if err == nil && st.Mask&unix.STATX_BTIME != 0 {
+		id += fmt.Sprintf(":%x.%x", st.Btime.Sec, st.Btime.Nsec)
+	}
+	return id, nil
 }

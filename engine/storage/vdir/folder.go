@@ -22,7 +22,11 @@ const quiet = 5 * time.Second
 type Folder struct {
 	source            *Source
 	name, kind, ident string
+
+	step func(op, name string) error // asked before each step: tests fail or stop there
 }
+
+func anyStep(op, name string) error { return nil }
 
 var _ engine.MetaStorage = (*Folder)(nil)
 
@@ -46,6 +50,7 @@ func (f *Folder) open(op string) (*dir, error) {
 	if err != nil {
 		return nil, fail(op, f.path(), err)
 	}
+	d.step = f.step
 	ident, err := d.identity()
 	if err == nil && f.ident != "" && ident != f.ident {
 		err = engine.Fail(engine.CollectionGone, op, f.path(), "another folder has taken its place")

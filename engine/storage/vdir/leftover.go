@@ -20,11 +20,12 @@ import (
 //	.davbus-ID-N.new.tmp
 //	.davbus-ID-N-WAS-NEW-WHERE.old.tmp
 //
-// WAS and NEW begin the sums of the expected and of the new text, WHERE the hash
-// of the file's name. So one who finds the file after a crash knows what to do
-// without any other record: a text that is WAS or NEW is known elsewhere and
-// goes; any other was saved by somebody between our exchange and our look at it,
-// and is put back where the next run finds it as the edit that it is.
+// WAS and NEW begin the sums of the expected and of the new text (0 of a deletion),
+// WHERE the hash of the file's name. So one who finds the file after a crash knows
+// what to do without any other record: a text that is WAS or NEW is known
+// elsewhere and goes, unless nothing took its place; any other was saved by
+// somebody between our exchange and our look at it, and is put back where the
+// next run finds it as the edit that it is.
 const (
 	ours         = ".davbus-"
 	stagedEnd    = ".new.tmp"
@@ -38,8 +39,6 @@ const orphaned = time.Minute
 func displacedName(id uint64, c *change) string {
 	return fmt.Sprintf("%s%016x-%d-%x-%x-%s%s", ours, id, c.index, c.Was[:8], c.sum[:8], where(c.name), displacedEnd)
 }
-
-func linkName(id uint64, c *change) string { return displacedName(^id, c) }
 
 func where(name string) string {
 	sum := sha256.Sum256([]byte(name))
@@ -114,22 +113,20 @@ func (f *Folder) restore(d *dir, name string, l leftover, names []string) error 
 	if err != nil {
 		return f.setAside(d, name)
 	}
-	if sum := shortSum(text); sum == l.was || sum == l.new {
-		return d.remove(name)
+	target, there := "", []byte(nil)
+	for _, other := range names {
+		if where(other) == l.where {
+			if there, _, err = d.read(other); err == nil {
+				target = other
+			}
+		}
 	}
-	for _, target := range names {
-		if where(target) != l.where {
-			continue
-		}
-		there, _, err := d.read(target)
-		switch {
-		case err != nil: // gone meanwhile, or no file
-		case bytes.Equal(there, text):
-			return d.remove(name)
-		case shortSum(there) == l.new:
-			return f.exchangeBack(d, name, target)
-		}
-		return f.setAside(d, name)
+	sum, deletion := shortSum(text), l.new == strings.Repeat("0", len(l.new))
+	switch {
+	case sum == l.new, sum == l.was && (deletion || target != ""), target != "" && bytes.Equal(there, text):
+		return d.remove(name)
+	case target != "" && shortSum(there) == l.new:
+		return f.exchangeBack(d, name, target)
 	}
 	return f.setAside(d, name)
 }

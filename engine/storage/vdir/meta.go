@@ -68,7 +68,7 @@ func (f *Folder) Meta(ctx context.Context) (engine.Meta, error) {
 		if _, ok := meta[key]; ok {
 			continue
 		}
-		if st, err := d.stat(metaFile(key)); err == nil && st.regular() && f.young(st.mtime) {
+		if st, err := d.stat(metaFile(key)); err == nil && st.regular() && st.size <= largestMeta && f.young(st.mtime) {
 			return nil, engine.Fail(engine.Busy, "read metadata of", f.path(), "somebody has not finished writing the file %s", metaFile(key))
 		}
 	}

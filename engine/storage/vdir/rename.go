@@ -4,7 +4,7 @@ import "golang.org/x/sys/unix"
 
 // over renames a file over whatever bears the name.
 func (d *dir) over(from, to string) error {
-	if err := d.step("over"); err != nil {
+	if err := d.step("over", to); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Renameat(d.fd(), from, d.fd(), to) })
@@ -12,7 +12,7 @@ func (d *dir) over(from, to string) error {
 
 // place renames a file to a name that nothing bears, else EEXIST.
 func (d *dir) place(from, to string) error {
-	err := d.step("place")
+	err := d.step("place", to)
 	if err == nil {
 		err = again(func() error { return renameNew(d.fd(), from, to) })
 	}
@@ -33,7 +33,7 @@ func (d *dir) place(from, to string) error {
 
 // link gives a file a second name, that nothing bears.
 func (d *dir) link(from, to string) error {
-	if err := d.step("link"); err != nil {
+	if err := d.step("link", to); err != nil {
 		return err
 	}
 	return again(func() error { return unix.Linkat(d.fd(), from, d.fd(), to, 0) })
@@ -41,7 +41,7 @@ func (d *dir) link(from, to string) error {
 
 // exchange swaps two names in one step.
 func (d *dir) exchange(a, b string) error {
-	if err := d.step("exchange"); err != nil {
+	if err := d.step("exchange", b); err != nil {
 		return err
 	}
 	return again(func() error { return renameSwap(d.fd(), a, b) })

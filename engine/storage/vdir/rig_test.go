@@ -37,7 +37,7 @@ func newRig(tb testing.TB, kind string) *rig {
 func (r *rig) open(kind string) {
 	r.Helper()
 	s := New(r.s.opt)
-	s.step, s.now = r.s.step, r.s.now
+	s.now = r.s.now
 	r.s = s
 	found, err := r.s.Look(r.Context(), true)
 	if err != nil || len(found) != 1 {
@@ -170,4 +170,12 @@ func (r *rig) wantNoTemps() {
 			r.Errorf("%s was left behind", name)
 		}
 	}
+}
+
+// newRigAt looks at the folder of another rig as another process would.
+func newRigAt(tb testing.TB, r *rig) *rig {
+	tb.Helper()
+	other := &rig{TB: tb, s: New(r.s.opt), root: r.root, path: r.path}
+	other.open(r.f.kind)
+	return other
 }

@@ -9,13 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// tick is more than the clock of a kernel moves at once: two changes within
-	// it can carry one time.
-	tick = 30 * time.Millisecond
-	// slowTick is the same where file times are whole seconds (FAT: two).
-	slowTick = 3 * time.Second
-)
+// slowTick is how long the clock of a file system with whole seconds stands
+// still (FAT: two of them).
+const slowTick = 3 * time.Second
 
 // A stamp is what a file system tells of one version of a file. A change of the
 // file changes the stamp, except a second change within one tick.
@@ -37,19 +33,14 @@ func (s stamp) sameFile(o stamp) bool {
 	return s.ino == o.ino && s.size == o.size && s.mtime == o.mtime
 }
 
-// window is how long after its last change the file could change again without
-// a new stamp.
-func (s stamp) window() time.Duration {
-	if s.mtime%int64(time.Second) == 0 && s.ctime%int64(time.Second) == 0 {
-		return slowTick
-	}
-	return tick
-}
-
-// fresh reports whether the file could change at now, or have changed, without
-// a new stamp.
+// fresh reports whether the file can change after now without a new stamp. now
+// is what clock gave: what changes later is stamped with it or with a later time.
 func (s stamp) fresh(now time.Time) bool {
-	return now.UnixNano()-max(s.mtime, s.ctime) < int64(s.window())
+	last := max(s.mtime, s.ctime)
+	if s.mtime%int64(time.Second) == 0 && s.ctime%int64(time.Second) == 0 {
+		last += int64(slowTick)
+	}
+	return now.UnixNano() <= last
 }
 
 // version is the etag without a time of observation.

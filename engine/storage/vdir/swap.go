@@ -2,6 +2,7 @@ package vdir
 
 import (
 	"bytes"
+	"errors"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/item"
@@ -51,130 +52,133 @@ func (b *batch) replace(c *change) error {
 	err := b.d.exchange(c.temp, c.name)
 	switch {
 	case unsupported(err):
-		return b.replaceByLink(c)
+		return b.replaceByMove(c)
 	case err == unix.ENOENT:
 		return b.drop(c, b.changed(c))
 	case err != nil:
 		return b.drop(c, b.f.writeFail("replace", b.f.on(c.Old.Ref), err))
 	}
-	text, ok := b.expected(c, c.temp)
-	if ok {
+	text, err := b.expected(c, c.temp)
+	if err == nil {
 		b.d.remove(c.temp) // what stays is found by the next run
 		return nil
 	}
-	return b.putBack(c, text)
+	return b.putBack(c, text, err)
 }
 
-// expected reads a file that lies out of everybody's reach and reports whether
-// it is the version that the change is for, with nobody writing to it.
-func (b *batch) expected(c *change, name string) ([]byte, bool) {
+// errStale says that a file is not the version that a change is for.
+var errStale = errors.New("somebody changed the file")
+
+// expected reads a file that lies out of everybody's reach; nil says that it is
+// the version that the change is for, and that nobody is writing to it.
+func (b *batch) expected(c *change, name string) ([]byte, error) {
 	fd, st, err := b.d.open(name)
+	if err == errIrregular {
+		return nil, errStale
+	}
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	defer unix.Close(fd)
 	busy := written(fd)
 	text, err := readAll(fd, st.size)
-	if err != nil {
-		return nil, false
+	switch {
+	case err != nil:
+		return nil, err
+	case busy, c.Was != (engine.Sum{}) && item.Sum(text) != c.Was:
+		return text, errStale
+	case c.Was == (engine.Sum{}) && !st.sameFile(c.before): // the caller knows only the etag
+		return text, errStale
 	}
-	if c.Was == (engine.Sum{}) { // the caller knows only the etag
-		return text, !busy && st.sameFile(c.before)
-	}
-	return text, !busy && item.Sum(text) == c.Was
+	return text, nil
 }
 
-// putBack undoes an exchange. text is what somebody saved.
-func (b *batch) putBack(c *change, text []byte) error {
+// putBack undoes an exchange that got what was not expected: text, or what could
+// not be read.
+func (b *batch) putBack(c *change, text []byte, why error) error {
 	c.out.Displaced = text
 	err := b.d.exchange(c.temp, c.name)
 	if err == unix.ENOENT { // somebody removed our version: then theirs is put there
 		if err = b.d.place(c.temp, c.name); err == nil {
-			return b.changed(c)
+			return b.refused(c, why)
 		}
 	}
 	if err != nil {
 		b.f.setAside(b.d, c.temp)
-		return b.changed(c)
+		return b.refused(c, why)
 	}
 	if again, _, err := b.d.read(c.temp); err == nil && bytes.Equal(again, c.Text) {
 		b.d.remove(c.temp)
 	} else {
 		b.f.setAside(b.d, c.temp) // somebody was quick enough to edit our version
 	}
-	return b.changed(c)
+	return b.refused(c, why)
 }
 
-// replaceByLink does without exchange: a second name holds the old version while
-// the new one is renamed over it.
-func (b *batch) replaceByLink(c *change) error {
-	held := linkName(b.id, c)
-	err := b.d.link(c.name, held)
-	switch {
-	case unsupported(err):
-		return b.replaceByCheck(c)
-	case err == unix.ENOENT:
-		return b.drop(c, b.changed(c))
-	case err != nil:
-		return b.drop(c, b.f.writeFail("replace", b.f.on(c.Old.Ref), err))
-	}
-	_, ok := b.expected(c, held)
-	was, err1 := b.d.stat(held)
-	now, err2 := b.d.stat(c.name)
-	if !ok || err1 != nil || err2 != nil || was.ino != now.ino {
-		b.d.remove(held)
-		return b.drop(c, b.changed(c))
-	}
-	if err := b.d.over(c.temp, c.name); err != nil {
-		b.d.remove(held)
-		return b.drop(c, b.f.writeFail("replace", b.f.on(c.Old.Ref), err))
-	}
-	if text, ok := b.expected(c, held); !ok {
-		c.out.Displaced = text
-		if b.d.over(held, c.name) != nil {
-			b.f.setAside(b.d, held)
-		}
+// refused makes the outcome of a change whose file is not as expected, or could
+// not be looked at.
+func (b *batch) refused(c *change, why error) error {
+	if why == errStale || why == unix.ENOENT {
 		return b.changed(c)
 	}
-	b.d.remove(held)
+	return b.f.writeFail(c.Verb.String(), b.f.on(c.Old.Ref), why)
+}
+
+// replaceByMove does without exchange. For a moment nothing bears the name; after
+// a crash in it the old version is put back by the next run.
+func (b *batch) replaceByMove(c *change) error {
+	text := c.temp
+	c.temp = displacedName(^b.id, c)
+	if err := b.moveAway(c); err != nil {
+		b.d.remove(text)
+		return err
+	}
+	err := b.d.place(text, c.name)
+	switch {
+	case err == unix.EEXIST: // somebody saved in that moment
+		b.d.remove(c.temp)
+		return b.dropText(c, text, b.changed(c))
+	case err != nil:
+		b.d.place(c.temp, c.name)
+		return b.dropText(c, text, b.f.writeFail("replace", b.f.on(c.Old.Ref), err))
+	}
+	b.d.remove(c.temp)
 	return nil
 }
 
-// replaceByCheck does without links too: see the limits of this package.
-func (b *batch) replaceByCheck(c *change) error {
-	if _, ok := b.expected(c, c.name); !ok {
-		return b.drop(c, b.changed(c))
-	}
-	if err := b.d.over(c.temp, c.name); err != nil {
-		return b.drop(c, b.f.writeFail("replace", b.f.on(c.Old.Ref), err))
-	}
-	return nil
-}
-
-// delete moves the file out of everybody's reach, and looks at what it got.
+// delete moves the file away and removes it there.
 func (b *batch) delete(c *change) error {
 	b.f.source.own.expect(b.f.path() + "/" + c.name)
 	c.temp = displacedName(b.id, c)
-	if err := b.d.over(c.name, c.temp); err == unix.ENOENT {
-		return b.changed(c)
-	} else if err != nil {
-		return b.f.writeFail("delete", b.f.on(c.Old.Ref), err)
+	if err := b.moveAway(c); err != nil {
+		return err
 	}
-	text, ok := b.expected(c, c.temp)
-	if ok {
-		b.d.remove(c.temp)
+	b.d.remove(c.temp)
+	return nil
+}
+
+// moveAway moves the old version out of everybody's reach, to c.temp, and looks
+// at what it got. What is not expected is put back.
+func (b *batch) moveAway(c *change) error {
+	if err := b.d.over(c.name, c.temp); err != nil {
+		return b.refused(c, err)
+	}
+	text, err := b.expected(c, c.temp)
+	if err == nil {
 		return nil
 	}
 	c.out.Displaced = text
 	if b.d.place(c.temp, c.name) != nil {
 		b.f.setAside(b.d, c.temp)
 	}
-	return b.changed(c)
+	return b.refused(c, err)
 }
 
 // drop removes what was staged for a change that failed.
-func (b *batch) drop(c *change, err error) error {
-	b.d.remove(c.temp)
+func (b *batch) drop(c *change, err error) error { return b.dropText(c, c.temp, err) }
+
+func (b *batch) dropText(c *change, temp string, err error) error {
+	b.d.remove(temp)
 	b.f.source.own.unwritten(b.f.path() + "/" + c.name)
 	return err
 }

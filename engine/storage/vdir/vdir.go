@@ -19,6 +19,10 @@
 // the displaced file). Elsewhere there is a gap of microseconds. Where neither
 // renames that exchange nor hard links exist (some FUSE file systems), another
 // editor's save between check and rename is overwritten.
+//
+// A folder on FAT or FUSE is known by its path, since nothing else of it lasts:
+// one stick in the place of another is found by what is in it alone. File times
+// that a server gives (NFS) are trusted as if its clock were ours.
 package vdir
 
 import (
@@ -46,15 +50,14 @@ type Source struct {
 	opt Options
 	own ownWrites
 
-	now  func() time.Time
-	step func(string) error // asked before each change of a file: tests fail or stop there
+	now func() time.Time
 }
 
 var _ engine.Watcher = (*Source)(nil)
 
 // New makes a source. It touches no file.
 func New(opt Options) *Source {
-	return &Source{opt: opt, now: time.Now, step: func(string) error { return nil }}
+	return &Source{opt: opt, now: clock}
 }
 
 // Look lists the folders. A root that is not there is an error of kind Offline,
@@ -138,7 +141,7 @@ func (s *Source) Open(c engine.Collection) (engine.Storage, error) {
 	if !goodFolder(c.Name) {
 		return nil, engine.Fail(engine.CollectionGone, "open", c.Name, "no folder of a collection has this name")
 	}
-	return &Folder{source: s, name: c.Name, kind: c.Kind, ident: c.Identity}, nil
+	return &Folder{source: s, name: c.Name, kind: c.Kind, ident: c.Identity, step: anyStep}, nil
 }
 
 // Make makes a folder. It never makes the root: a root that is not mounted must
@@ -168,7 +171,7 @@ func (s *Source) Make(ctx context.Context, c engine.Collection) (engine.Collecti
 	if made.Kind = c.Kind; made.Kind == "" {
 		made.Kind = s.opt.Kind
 	}
-	folder := &Folder{source: s, name: name, kind: made.Kind, ident: made.Identity}
+	folder := &Folder{source: s, name: name, kind: made.Kind, ident: made.Identity, step: anyStep}
 	for key, value := range c.Meta {
 		if err := folder.SetMeta(ctx, key, value, true); err != nil && !engine.IsKind(err, engine.NotSupported) {
 			return made, err
@@ -186,7 +189,7 @@ func (s *Source) Close() error { return nil }
 
 // root opens the root folder.
 func (s *Source) root(op string) (*dir, error) {
-	d, err := openDir(s.opt.Path, s.step)
+	d, err := openDir(s.opt.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, engine.Fail(engine.Offline, op, s.opt.Path, "the folder is not there; make it, mount it, or correct the path of the account")
 	}

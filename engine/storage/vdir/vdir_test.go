@@ -8,6 +8,7 @@ import (
 )
 
 func TestPromises(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{engine.Calendar, engine.AddressBook, ""} {
 		t.Run("kind "+kind, func(t *testing.T) {
 			storagetest.Suite{Kind: kind, Fresh: func(tb testing.TB) engine.Storage {

@@ -124,7 +124,7 @@ func (r *watch) where(path string) string {
 }
 
 func (r *watch) gone(path string) bool {
-	d, err := openDir(path, r.s.step)
+	d, err := openDir(path)
 	if err != nil {
 		return true
 	}
@@ -165,7 +165,7 @@ func concerns(name string) bool {
 
 // echo reports whether the file is as this source left it.
 func (r *watch) echo(path, folder, name string) bool {
-	d, err := openDir(folder, r.s.step)
+	d, err := openDir(folder)
 	if err != nil {
 		return false
 	}
