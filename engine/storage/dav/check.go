@@ -15,7 +15,10 @@ func (s *Source) Check(ctx context.Context, step func(engine.Step)) error {
 		return err
 	}
 	if len(starts) == 0 {
-		starts = s.starts(ctx, domainOf(s.opt.URL))
+		if starts, err = s.starts(ctx, domainOf(s.opt.URL)); err != nil {
+			step(engine.Step{Name: "connect", Err: err})
+			return err
+		}
 	}
 	u := starts[0].url
 	if s.opt.Probe != nil {

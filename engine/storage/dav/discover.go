@@ -34,7 +34,9 @@ func (s *Source) discover(ctx context.Context) (*found, error) {
 		return nil, err
 	}
 	if len(starts) == 0 {
-		starts = s.starts(ctx, domainOf(s.opt.URL))
+		if starts, err = s.starts(ctx, domainOf(s.opt.URL)); err != nil {
+			return nil, err
+		}
 	}
 	f := &found{}
 	var first error

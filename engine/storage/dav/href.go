@@ -70,7 +70,7 @@ func isHex(c byte) bool {
 type elsewhere struct{ to *url.URL }
 
 func (e *elsewhere) Error() string {
-	return fmt.Sprintf("the server refers to %s on another host, where the login must not go; if you trust that host, use it as the account's url", e.to.Redacted())
+	return fmt.Sprintf("it leads to %s on another host, where the login must not go; if you trust that host, use it as the account's url", e.to.Redacted())
 }
 
 // placeOf is the decoded, comparable form of a collection's URL.

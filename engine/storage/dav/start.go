@@ -52,8 +52,9 @@ func domainOf(raw string) string {
 // starts looks up where a domain keeps calendars and address books: SRV and TXT
 // as RFC 6764 says, else the domain itself. Only TLS is used: nothing vouches
 // for a name server's answer but the certificate of the host that it names.
-func (s *Source) starts(ctx context.Context, domain string) []start {
+func (s *Source) starts(ctx context.Context, domain string) ([]start, error) {
 	var out []start
+	var refused error
 	for _, kind := range []string{engine.Calendar, engine.AddressBook} {
 		if !s.wants(kind) {
 			continue
@@ -77,13 +78,19 @@ func (s *Source) starts(ctx context.Context, domain string) []start {
 			}
 		}
 		u := &url.URL{Scheme: "https", Host: host, Path: path}
-		s.trust(domain, u)
+		if !s.trust(domain, u) {
+			refused = engine.Fail(engine.ServerNonconforming, "find the collections of", domain, "%w", &elsewhere{u})
+			continue
+		}
 		out = append(out, start{u, []string{kind}})
 		if path != "/" {
 			out = append(out, start{&url.URL{Scheme: "https", Host: host, Path: "/"}, []string{kind}})
 		}
 	}
-	return out
+	if len(out) == 0 && refused != nil {
+		return nil, refused
+	}
+	return out, nil
 }
 
 // trust lets the login go to a host that belongs to the domain which the person
