@@ -132,6 +132,17 @@ type Delta struct {
 	Token   Token          // for the next call; "" if the storage has none
 }
 
+// A Session is a storage that wants to know when a sync begins and ends. Begin
+// comes before the first call of a run, End after the last one whose Begin
+// worked, with whether the run was whole: nothing failed at this member.
+type Session interface {
+	Storage
+
+	// Begin may answer that no mark is to be trusted: then everything is compared.
+	Begin(ctx context.Context, slow bool) (wantsSlow bool, err error)
+	End(ctx context.Context, whole bool) error
+}
+
 // MetaKey names one of the four properties of a collection that people see.
 type MetaKey string
 

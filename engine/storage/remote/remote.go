@@ -1,0 +1,316 @@
+// Package remote is a storage in another process: a plugin. It turns the calls
+// of the engine into messages and back; how the messages travel is the Caller's
+// business. The protocol is written down in davbus-plugin(7).
+//
+// The service keeps what a plugin should not have to: what each item was when it
+// was last in step, so that a plugin may just list what it has, every time.
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"davbus.org/davbus/engine"
+)
+
+// A Caller is the way to a plugin. Messages of the plugin come in by
+// Source.Notify and Source.Handle. An error may tell more by a method
+// ErrorName() string (a name of the protocol) or PluginFault() string ("gone",
+// "missing", "timeout", "protocol").
+type Caller interface {
+	Call(ctx context.Context, method string, params, result any) error
+	Close() error
+}
+
+// A Host is what a plugin may ask of davbus.
+type Host interface {
+	// State and SetState keep small texts for the plugin (its anchors) by
+	// collection and key; a nil value forgets.
+	State(collection, key string) (string, bool, error)
+	SetState(collection, key string, value *string) error
+	// Secret gives a secret parameter of the account.
+	Secret(ctx context.Context, name string) ([]byte, error)
+	// Group tells in which groups a collection is, and with whom.
+	Group(collection string) (map[string]any, error)
+	// RequestSync asks for a sync of a collection, or of all if it is "".
+	RequestSync(collection string) error
+	// Log is told what the plugin says.
+	Log(level, text string)
+}
+
+// Options say which plugin is meant and who it works for.
+type Options struct {
+	Account string
+	Params  engine.Params
+	Host    Host
+	// Dial starts or finds the plugin. It is called when the plugin is needed
+	// and not there. Notify and Handle of s take what comes in.
+	Dial func(ctx context.Context, s *Source) (Caller, error)
+}
+
+// A link is one connection to a plugin.
+type link struct{ Caller }
+
+// A Source is one account kept by a plugin.
+type Source struct {
+	opt Options
+
+	mu       sync.Mutex
+	caller   *link // nil: not there
+	features []string
+	streams  map[uint64]*stream
+	last     uint64          // number of the last stream
+	slow     map[string]bool // collections for which the plugin asked for a slow sync
+}
+
+var _ engine.Source = (*Source)(nil)
+
+// New makes a source. The plugin is not started yet.
+func New(o Options) *Source {
+	return &Source{opt: o, streams: map[uint64]*stream{}, slow: map[string]bool{}}
+}
+
+// Close tells the plugin that it is not needed any more, and ends it.
+func (s *Source) Close() error {
+	s.mu.Lock()
+	caller := s.caller
+	s.caller = nil
+	s.mu.Unlock()
+	if caller == nil {
+		return nil
+	}
+	// It may be gone, or slow: Close ends it in any case.
+	_ = caller.Call(context.Background(), methodFinalize, struct{}{}, nil)
+	return caller.Close()
+}
+
+// call calls the plugin, starting it first if it is not there.
+func (s *Source) call(ctx context.Context, method, on string, params, result any) error {
+	caller, err := s.need(ctx)
+	if err != nil {
+		return err
+	}
+	if err = caller.Call(ctx, method, params, result); err == nil {
+		return nil
+	}
+	err = asEngine(strings.ReplaceAll(method, "_", " "), on, err)
+	if k := engine.KindOf(err); k == engine.PluginGone || k == engine.PluginProtocol {
+		s.lose(caller)
+	}
+	return err
+}
+
+// need gives the plugin, initialized.
+func (s *Source) need(ctx context.Context) (*link, error) {
+	s.mu.Lock()
+	caller := s.caller
+	s.mu.Unlock()
+	if caller != nil {
+		return caller, nil
+	}
+	dialled, err := s.opt.Dial(ctx, s)
+	if err != nil {
+		return nil, asEngine("start the plugin of", s.opt.Account, err)
+	}
+	caller = &link{dialled}
+	params := initializeParams{Protocol: Protocol, Account: s.opt.Account, Parameters: s.opt.Params}
+	var answer initializeResult
+	if err := caller.Call(ctx, methodInitialize, params, &answer); err != nil {
+		caller.Close()
+		return nil, asEngine("initialize the plugin of", s.opt.Account, err)
+	}
+	if answer.Protocol != Protocol {
+		caller.Close()
+		return nil, broken("initialize the plugin of", s.opt.Account, "it speaks protocol %d, and this davbus speaks %d", answer.Protocol, Protocol)
+	}
+	s.mu.Lock()
+	first := s.caller
+	if first == nil {
+		s.caller, s.features = caller, answer.Features
+	}
+	s.mu.Unlock()
+	if first != nil { // somebody was quicker
+		caller.Close()
+		return first, nil
+	}
+	return caller, nil
+}
+
+// lose forgets a plugin that cannot be talked to any more.
+func (s *Source) lose(caller *link) {
+	s.mu.Lock()
+	mine := s.caller == caller
+	if mine {
+		s.caller = nil
+	}
+	s.mu.Unlock()
+	if mine {
+		caller.Close()
+	}
+}
+
+func (s *Source) has(feature string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.features, feature)
+}
+
+// Capabilities is what the plugin told of itself.
+func (s *Source) Capabilities() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.features)
+}
+
+// Look asks the plugin for its collections.
+func (s *Source) Look(ctx context.Context, _ bool) ([]engine.Collection, error) {
+	var answer discoverResult
+	if err := s.call(ctx, methodDiscover, s.opt.Account, struct{}{}, &answer); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var out []engine.Collection
+	for _, w := range answer.Collections {
+		if w.ID == "" || seen[w.ID] {
+			return nil, broken("discover", s.opt.Account, "a collection has no id, or one that another has: %q", w.ID)
+		}
+		seen[w.ID] = true
+		if w.Kind != engine.Calendar && w.Kind != engine.AddressBook {
+			return nil, broken("discover", s.opt.Account, "the collection %q is of kind %q; it must be %q or %q", w.ID, w.Kind, engine.Calendar, engine.AddressBook)
+		}
+		out = append(out, s.collection(w))
+	}
+	return out, nil
+}
+
+func (s *Source) collection(w wireCollection) engine.Collection {
+	meta := engine.Meta{}
+	for key, value := range map[engine.MetaKey]string{engine.MetaName: w.Name, engine.MetaColor: w.Color, engine.MetaDescription: w.Description, engine.MetaOrder: w.Order} {
+		if value != "" {
+			meta[key] = value
+		}
+	}
+	identity := w.Identity
+	if identity == "" {
+		identity = w.ID
+	}
+	return engine.Collection{
+		Name: w.ID, Kind: w.Kind, Components: w.Components, Meta: meta, Writable: !w.ReadOnly,
+		Identity: "plugin:" + s.opt.Account + ":" + identity, State: w.State,
+	}
+}
+
+// Make makes a collection.
+func (s *Source) Make(ctx context.Context, c engine.Collection) (engine.Collection, error) {
+	w := wireCollection{
+		ID: c.Name, Kind: c.Kind, Components: c.Components,
+		Name: c.Meta[engine.MetaName], Color: c.Meta[engine.MetaColor], Description: c.Meta[engine.MetaDescription], Order: c.Meta[engine.MetaOrder],
+	}
+	if w.ID == "" {
+		w.ID = c.ID
+	}
+	if _, err := s.need(ctx); err != nil {
+		return engine.Collection{}, err
+	}
+	if !s.has(featureMake) {
+		return engine.Collection{}, engine.Fail(engine.NotSupported, "make collection", w.ID, "this plugin cannot make collections")
+	}
+	var made wireCollection
+	if err := s.call(ctx, methodMake, w.ID, w, &made); err != nil {
+		return engine.Collection{}, err
+	}
+	return s.collection(made), nil
+}
+
+// Open gives the storage of a collection.
+func (s *Source) Open(c engine.Collection) (engine.Storage, error) {
+	return &Storage{source: s, name: c.Name}, nil
+}
+
+// Notify takes a notification of the plugin. It does not wait.
+func (s *Source) Notify(method string, params json.RawMessage) {
+	switch method {
+	case methodChange:
+		var c change
+		if err := json.Unmarshal(params, &c); err != nil {
+			s.opt.Host.Log("warn", "a change that cannot be read: "+err.Error())
+			return
+		}
+		s.mu.Lock()
+		st := s.streams[c.Stream]
+		s.mu.Unlock()
+		if st != nil { // else it comes too late: its call was broken off
+			st.put(c)
+		}
+	case methodLog:
+		var l logParams
+		if json.Unmarshal(params, &l) == nil {
+			s.opt.Host.Log(l.Level, l.Text)
+		}
+	default:
+		s.opt.Host.Log("warn", "an unknown notification: "+strconv.Quote(method))
+	}
+}
+
+// Handle answers a request of the plugin. Its errors have names of the protocol.
+func (s *Source) Handle(ctx context.Context, method string, params json.RawMessage) (any, error) {
+	switch method {
+	case methodGetState, methodSetState:
+		var p stateParams
+		if err := decode(params, &p); err != nil {
+			return nil, err
+		}
+		if method == methodSetState {
+			return nil, s.opt.Host.SetState(p.Collection, p.Key, p.Value)
+		}
+		value, ok, err := s.opt.Host.State(p.Collection, p.Key)
+		if err != nil || !ok {
+			return map[string]any{"value": nil}, err
+		}
+		return map[string]any{"value": value}, nil
+	case methodGetSecret:
+		var p secretParams
+		if err := decode(params, &p); err != nil {
+			return nil, err
+		}
+		secret, err := s.opt.Host.Secret(ctx, p.Name)
+		return map[string]any{"value": string(secret)}, err
+	case methodGetGroup:
+		var p collectionParams
+		if err := decode(params, &p); err != nil {
+			return nil, err
+		}
+		return s.opt.Host.Group(p.Collection)
+	case methodGetMember:
+		return map[string]any{"account": s.opt.Account, "parameters": maps.Clone(s.opt.Params)}, nil
+	case methodSetSlowSync:
+		var p slowParams
+		if err := decode(params, &p); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		s.slow[p.Collection] = true
+		s.mu.Unlock()
+		return nil, nil
+	case methodRequestSync:
+		var p collectionParams
+		if err := decode(params, &p); err != nil {
+			return nil, err
+		}
+		return nil, s.opt.Host.RequestSync(p.Collection)
+	}
+	return nil, engine.Fail(engine.NotSupported, "answer the plugin", method, "davbus has no such method")
+}
+
+func decode(params json.RawMessage, into any) error {
+	if err := json.Unmarshal(params, into); err != nil {
+		return engine.Fail(engine.Invalid, "read the parameters", fmt.Sprintf("%T", into), "%w", err)
+	}
+	return nil
+}

@@ -1,0 +1,285 @@
+package remote
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"iter"
+	"sync"
+
+	"davbus.org/davbus/engine"
+)
+
+// A Storage is one collection of a plugin.
+type Storage struct {
+	source *Source
+	name   string
+}
+
+var (
+	_ engine.Tracker = (*Storage)(nil)
+	_ engine.Session = (*Storage)(nil)
+)
+
+// maxSurvey bounds what one call may send, so that a plugin that floods is
+// stopped and not believed.
+const (
+	maxSurveyItems = 1 << 20
+	maxSurveyBytes = 1 << 30
+)
+
+// A stream gathers the changes of one call.
+type stream struct {
+	mu      sync.Mutex
+	changes []change
+	bytes   int
+	over    bool
+}
+
+func (st *stream) put(c change) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c.Text != nil {
+		st.bytes += len(*c.Text)
+	}
+	st.bytes += len(c.Base64)
+	if st.over = st.over || len(st.changes) >= maxSurveyItems || st.bytes > maxSurveyBytes; st.over {
+		st.changes = nil
+		return
+	}
+	st.changes = append(st.changes, c)
+}
+
+// gather makes a call that answers with a stream.
+func (s *Storage) gather(ctx context.Context, method string, params func(stream uint64) any, result any, count func() int) ([]change, error) {
+	st := &stream{}
+	s.source.mu.Lock()
+	s.source.last++
+	id := s.source.last
+	s.source.streams[id] = st
+	s.source.mu.Unlock()
+	err := s.source.call(ctx, method, s.name, params(id), result)
+	s.source.mu.Lock()
+	delete(s.source.streams, id)
+	s.source.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.over {
+		return nil, broken("read from the plugin", s.name, "it sent more than %d items or %d bytes in one answer", maxSurveyItems, maxSurveyBytes)
+	}
+	if n := count(); n != len(st.changes) {
+		return nil, broken("read from the plugin", s.name, "it says that it sent %d items, and %d came", n, len(st.changes))
+	}
+	return st.changes, nil
+}
+
+// etag is what tells the versions of an item apart: the plugin's own mark, or
+// the text itself.
+func (c change) etag(text []byte) engine.Etag {
+	if c.Etag != "" || text == nil {
+		return c.Etag
+	}
+	return textEtag(text)
+}
+
+func textEtag(text []byte) engine.Etag {
+	sum := sha256.Sum256(text)
+	return engine.Etag("sha256:" + hex.EncodeToString(sum[:]))
+}
+
+// Changes asks what happened. A plugin that only lists answers with everything.
+func (s *Storage) Changes(ctx context.Context, since engine.Token) (engine.Delta, error) {
+	var answer changesResult
+	list, err := s.gather(ctx, methodChanges, func(id uint64) any {
+		return changesParams{Collection: s.name, Stream: id, Since: since}
+	}, &answer, func() int { return answer.Count })
+	if err != nil {
+		return engine.Delta{}, err
+	}
+	if since == "" && !answer.Full {
+		return engine.Delta{}, broken("get changes", s.name, "everything was asked for, and the answer does not say that it is full")
+	}
+	d := engine.Delta{Full: answer.Full, Token: answer.Token, Texts: map[engine.Ref][]byte{}}
+	for _, c := range list {
+		if c.Ref == "" {
+			return engine.Delta{}, broken("get changes", s.name, "an item has no ref")
+		}
+		if c.Deleted {
+			d.Gone = append(d.Gone, c.Ref)
+			continue
+		}
+		text, err := c.bytes()
+		if err != nil {
+			return engine.Delta{}, broken("get changes", s.name, "%s: %w", c.Ref, err)
+		}
+		if text == nil && c.Etag == "" {
+			return engine.Delta{}, broken("get changes", s.name, "%s has neither an etag nor a text: nobody could tell whether it changed", c.Ref)
+		}
+		if text != nil {
+			d.Texts[c.Ref] = text
+		}
+		d.Changed = append(d.Changed, engine.Head{Ref: c.Ref, Etag: c.etag(text)})
+	}
+	return d, nil
+}
+
+// List is Changes since ever.
+func (s *Storage) List(ctx context.Context) iter.Seq2[engine.Head, error] {
+	return func(yield func(engine.Head, error) bool) {
+		d, err := s.Changes(ctx, "")
+		if err != nil {
+			yield(engine.Head{}, err)
+			return
+		}
+		for _, h := range d.Changed {
+			if !yield(h, nil) {
+				return
+			}
+		}
+	}
+}
+
+// readBatch is how many items are asked for at once.
+const readBatch = 64
+
+// Fetch reads items.
+func (s *Storage) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine.Item, error] {
+	return func(yield func(engine.Item, error) bool) {
+		for len(refs) > 0 {
+			n := min(readBatch, len(refs))
+			if !s.fetch(ctx, refs[:n], yield) {
+				return
+			}
+			refs = refs[n:]
+		}
+	}
+}
+
+func (s *Storage) fetch(ctx context.Context, refs []engine.Ref, yield func(engine.Item, error) bool) bool {
+	var answer readResult
+	list, err := s.gather(ctx, methodRead, func(id uint64) any {
+		return readParams{Collection: s.name, Stream: id, Refs: refs}
+	}, &answer, func() int { return answer.Count })
+	if err != nil {
+		yield(engine.Item{}, err)
+		return false
+	}
+	for _, c := range list {
+		if c.Ref == "" {
+			yield(engine.Item{}, broken("read", s.name, "an item has no ref"))
+			return false
+		}
+		if c.Deleted {
+			continue
+		}
+		text, err := c.bytes()
+		switch {
+		case c.Error != nil:
+			kind, ok := kinds[c.Error.Name]
+			if !ok {
+				kind = engine.PluginError
+			}
+			err = engine.Fail(kind, "read", string(c.Ref), "%s", c.Error.Message)
+		case err != nil:
+			err = engine.Fail(engine.InvalidItem, "read", string(c.Ref), "%w", err)
+		case text == nil:
+			err = engine.Fail(engine.InvalidItem, "read", string(c.Ref), "the plugin gave no text")
+		}
+		if !yield(engine.Item{Head: engine.Head{Ref: c.Ref, Etag: c.etag(text)}, Text: text}, err) {
+			return false
+		}
+	}
+	return true
+}
+
+// Apply commits writes one after the other.
+func (s *Storage) Apply(ctx context.Context, writes []engine.Write) iter.Seq2[int, engine.Outcome] {
+	return func(yield func(int, engine.Outcome) bool) {
+		for i, w := range writes {
+			if ctx.Err() != nil {
+				return
+			}
+			out, err := s.commit(ctx, w)
+			if err != nil && !ofItem(err) {
+				if !engine.IsKind(err, engine.Cancelled) {
+					yield(-1, engine.Outcome{Err: err})
+				}
+				return
+			}
+			out.Err = err
+			if !yield(i, out) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Storage) commit(ctx context.Context, w engine.Write) (engine.Outcome, error) {
+	params := commitParams{Collection: s.name, Verb: w.Verb.String(), UID: w.UID, Ref: w.Old.Ref, Etag: w.Old.Etag}
+	if w.Verb != engine.Delete {
+		params.wireText = toWire(w.Text)
+	}
+	var answer commitResult
+	if err := s.source.call(ctx, methodCommit, string(w.Old.Ref), params, &answer); err != nil {
+		return engine.Outcome{}, err
+	}
+	if w.Verb == engine.Delete {
+		return engine.Outcome{Kept: true}, nil
+	}
+	if answer.Ref == "" {
+		return engine.Outcome{}, broken("commit", s.name, "the answer does not say where the item is")
+	}
+	text, err := answer.bytes()
+	if err != nil {
+		return engine.Outcome{}, broken("commit", s.name, "%w", err)
+	}
+	out := engine.Outcome{Head: engine.Head{Ref: answer.Ref, Etag: answer.Etag}, Kept: text == nil}
+	if out.Head.Etag == "" {
+		if text == nil {
+			text = w.Text
+		}
+		out.Head.Etag = textEtag(text)
+	}
+	return out, nil
+}
+
+// ofItem tells whether an error concerns one item alone.
+func ofItem(err error) bool {
+	switch engine.KindOf(err) {
+	case engine.NotFound, engine.AlreadyExists, engine.Changed, engine.InvalidItem, engine.TooLarge, engine.Forbidden, engine.PluginError:
+		return true
+	}
+	return false
+}
+
+// Begin tells the plugin that a sync of the collection begins. The plugin may
+// ask for a slow sync.
+func (s *Storage) Begin(ctx context.Context, slow bool) (wantsSlow bool, err error) {
+	var answer connectResult
+	if err := s.source.call(ctx, methodConnect, s.name, connectParams{Collection: s.name, SlowSync: slow}, &answer); err != nil {
+		return false, err
+	}
+	s.source.mu.Lock()
+	defer s.source.mu.Unlock()
+	return answer.SlowSync || s.source.slow[s.name], nil
+}
+
+// End tells the plugin that everything was committed, whether the sync was
+// whole, and that it is over.
+func (s *Storage) End(ctx context.Context, whole bool) error {
+	p := collectionParams{Collection: s.name}
+	err := s.source.call(ctx, methodCommittedAll, s.name, p, nil)
+	if err == nil && whole {
+		if err = s.source.call(ctx, methodSyncDone, s.name, p, nil); err == nil {
+			s.source.mu.Lock()
+			delete(s.source.slow, s.name)
+			s.source.mu.Unlock()
+		}
+	}
+	// What goes wrong when leaving does not make the sync fail.
+	_ = s.source.call(ctx, methodDisconnect, s.name, p, nil)
+	return err
+}
