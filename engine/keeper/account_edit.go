@@ -172,6 +172,7 @@ func (k *Keeper) forgiveAccount(a *account) {
 	k.touchAccount(a.cfg.ID)
 	for _, g := range k.groups {
 		if g.uses(a.cfg.ID) && g.failing() {
+			g.notBefore = time.Time{}
 			k.dueSoon(g, afterChange)
 		}
 	}

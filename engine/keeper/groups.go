@@ -25,6 +25,7 @@ type groupLive struct {
 
 	due       time.Time // when the schedule wants it
 	shownDue  time.Time // the same, as published
+	notBefore time.Time // the schedule does not want it sooner
 	wantRetry bool      // a run that a change caused could not reach everybody
 }
 
@@ -127,6 +128,9 @@ func (k *Keeper) settleGroup(g *groupLive) {
 	if g.heldBack > 0 {
 		needs = engine.FailureOf(engine.Fail(engine.NeedsConfirmation, "sync", string(g.cfg.ID), "%d deletions are held; look at them, then confirm or refuse them", g.heldBack))
 	}
+	if needs.Kind != engine.NeedsConfirmation && (k.accountFails(g) || k.groupBusy(g.cfg.ID)) {
+		return // the account asks; or it is about to be seen
+	}
 	switch {
 	case !g.cfg.Enabled || !needsUser(needs):
 		if !needs.Set || !g.cfg.Enabled {
@@ -136,6 +140,12 @@ func (k *Keeper) settleGroup(g *groupLive) {
 		g.toldKind = needs
 		k.emit(engine.Attention{Group: g.cfg.ID, Failure: needs})
 	}
+}
+
+func (k *Keeper) accountFails(g *groupLive) bool {
+	return slices.ContainsFunc(g.accounts(), func(id engine.AccountID) bool {
+		return k.accounts[id] != nil && k.accounts[id].failure.Set
+	})
 }
 
 func (k *Keeper) groupState(g *groupLive) *engine.GroupState {

@@ -54,6 +54,7 @@ func (k *Keeper) SetOnline(on bool) {
 		back := on && !k.online
 		k.online = on
 		for _, a := range k.accounts {
+			k.touchAccount(a.cfg.ID)
 			if back && failureWord(a.failure) == "offline" {
 				k.forgiveAccount(a)
 			}

@@ -133,7 +133,8 @@ func New(o Options) (*Keeper, error) {
 		moved: make(chan *job, maxQueued+maxRunning),
 	}
 	k.live.init()
-	k.snap.Store(k.next)
+	empty := *k.next
+	k.snap.Store(&empty)
 	for _, cfg := range o.Accounts {
 		if err := k.putAccount(cfg); err != nil {
 			return nil, err

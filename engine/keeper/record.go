@@ -188,6 +188,9 @@ func (k *Keeper) afterJob(j *job, v verdict) {
 		if !g.failure.Set {
 			g.wantRetry = false
 		}
+		if j.auto {
+			g.notBefore = k.now().Add(apart)
+		}
 		if every := k.interval(g); every > 0 && k.begun {
 			g.due = k.now().Add(every + k.jitter(every/20))
 		}

@@ -15,6 +15,7 @@ const (
 	afterAdding = time.Minute
 	afterChange = 2 * time.Second
 	debounce    = 2 * time.Second
+	apart       = 10 * time.Second // at least, from the end of one scheduled run to the next
 )
 
 // Begin turns the schedule and the watches on; before it, nothing runs by itself.
@@ -71,7 +72,7 @@ func (k *Keeper) dueAt(g *groupLive) time.Time {
 	var ready []time.Time // when each member's account may be asked again
 	for _, m := range g.cfg.Members {
 		a := k.accounts[memberAccount(m)]
-		if a == nil || !a.cfg.Enabled || a.cfg.Invalid != nil {
+		if a == nil || !a.cfg.Enabled || a.cfg.Invalid != nil || !k.online && k.overNetwork(a) {
 			continue
 		}
 		ready = append(ready, a.retry)
@@ -83,8 +84,10 @@ func (k *Keeper) dueAt(g *groupLive) time.Time {
 		return time.Time{}
 	}
 	slices.SortFunc(ready, time.Time.Compare)
-	if ready[1].After(due) {
-		due = ready[1]
+	for _, wait := range []time.Time{ready[1], g.notBefore} {
+		if wait.After(due) {
+			due = wait
+		}
 	}
 	return due
 }
