@@ -13,8 +13,9 @@ type Callers interface {
 	// Identify tells who it is. What cannot be told for certain counts as
 	// sandboxed. It may wait for the bus.
 	Identify(name string) Caller
-	// Gone calls left, once, when the owner of the name has left the bus, at once
-	// if it has already. stop ends that; it may be called at any time.
+	// Gone calls left, once and on a goroutine of its own, when the owner of the
+	// name has left the bus. If it has already, Gone does that or fails. stop
+	// ends it; it may be called at any time, more than once, and does not wait.
 	Gone(name string, left func()) (stop func(), err error)
 }
 

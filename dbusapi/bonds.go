@@ -37,32 +37,47 @@ func (b *bonds) start(who Caller, bind bool, start func() (engine.JobID, error))
 	}
 	f.settle()
 	f.ration.note(who, id)
+	if err := b.book(who, id, bind, before); err != nil {
+		// Nobody is there to hold it: it ends as if its caller had left later.
+		f.host.Cancel(id, false)
+		return 0, err
+	}
+	return id, nil
+}
+
+// book notes who a job belongs to. It fails if a job of the caller's own cannot
+// be bound to it.
+func (b *bonds) book(who Caller, id engine.JobID, bind bool, before engine.JobID) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.prune()
 	switch {
 	case !bind:
 		b.free(id)
-	case b.of[id] != nil || id > before:
-		return id, b.tie(id, who.Name)
+	case id > before:
+		return b.tie(id, who.Name)
+	case b.of[id] != nil:
+		// Whoever held it before still does, if this caller cannot.
+		_ = b.tie(id, who.Name)
 	}
-	return id, nil
+	return nil
 }
 
-// tie follows one more caller of a job; mu is held. The caller may be gone
-// already, so what it leaves behind is seen to elsewhere than under the lock.
+// tie follows one more caller of a job; mu is held. It fails if the caller is
+// gone already.
 func (b *bonds) tie(id engine.JobID, caller string) error {
-	if b.of[id] == nil {
-		b.of[id] = map[string]func(){}
-	}
 	if b.of[id][caller] != nil {
 		return nil
 	}
 	stop, err := b.face.follow(caller, func() { b.left(id, caller) })
-	if err == nil {
-		b.of[id][caller] = stop
+	if err != nil {
+		return err
 	}
-	return err
+	if b.of[id] == nil {
+		b.of[id] = map[string]func(){}
+	}
+	b.of[id][caller] = stop
+	return nil
 }
 
 // left cancels a job when the last of its callers has left the bus.

@@ -22,6 +22,7 @@ type fakeCallers struct {
 	who  Caller
 	left map[int]func()
 	n    int
+	fail error // of Gone
 }
 
 func newFakeCallers() *fakeCallers {
@@ -43,6 +44,9 @@ func (c *fakeCallers) be(who Caller) {
 func (c *fakeCallers) Gone(_ string, left func()) (func(), error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.fail != nil {
+		return nil, c.fail
+	}
 	c.n++
 	n := c.n
 	c.left[n] = left

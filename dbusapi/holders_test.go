@@ -140,3 +140,57 @@ func TestNothingIsHeldForCallersAfterTheirThingsHaveEnded(t *testing.T) {
 		t.Errorf("%d callers are still followed", n)
 	}
 }
+
+func TestWhatCannotBeBoundToItsCallerIsUndone(t *testing.T) {
+	b := open(t)
+	b.callers.mu.Lock()
+	b.callers.fail = engine.Fail(engine.Cancelled, "follow", ":1.7", "it has left the bus")
+	b.callers.mu.Unlock()
+	b.fails(ours+"Cancelled", Root, ifManager+".Sync", "local", opts("bind-to-caller", true))
+	if id := b.face.view.lastJob(); id != 44 || b.stateOf(id) != engine.StateDone {
+		t.Errorf("job %d is %s", id, b.stateOf(id))
+	}
+	b.fails(ours+"Cancelled", Root, ifManager+".Pause", uint32(0), opts("bind-to-caller", true))
+	if got := b.get(Root, ifManager, "State"); got != "idle" {
+		t.Errorf("State is %v", got)
+	}
+	b.fails(ours+"Cancelled", Root+"/job/42", ifJob+".Watch", none)
+	b.must(Root, ifManager+".Sync", "home", opts("bind-to-caller", true)) // somebody else's job: it is not bound
+	b.face.quota.mu.Lock()
+	defer b.face.quota.mu.Unlock()
+	if len(b.face.quota.held) != 0 {
+		t.Errorf("still counted: %v", b.face.quota.held)
+	}
+}
+
+// Readers of the tree while it changes all the time: none gets an error, and
+// nothing is left.
+func TestTheTreeIsReadWhileThousandsOfJobsComeAndGo(t *testing.T) {
+	b := open(t)
+	b.client.RemoveSignal(b.signals)
+	const n = 2000
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for range n {
+			id := b.host.newJob("sync", engine.Target{Group: "home"}, "schedule")
+			b.host.end(id, engine.Success, engine.Failure{})
+			b.host.publish(engine.JobGone{ID: id})
+		}
+		b.face.settle()
+	}()
+	reads := 0
+	for going := true; going; reads++ {
+		select {
+		case <-over:
+			going = false
+		default:
+		}
+		b.must(Root, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+		b.must(Root+"/job", "org.freedesktop.DBus.Introspectable.Introspect")
+	}
+	all := b.must(Root, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")[0].(map[dbus.ObjectPath]map[string]map[string]dbus.Variant)
+	if len(all) != 8 || reads < 5 {
+		t.Errorf("%d objects are left after %d reads, want 8", len(all), reads)
+	}
+}

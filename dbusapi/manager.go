@@ -220,7 +220,11 @@ func (f *Face) pauseFor(c tree.Call, seconds uint32, in dict) error {
 	if err := f.host.Pause(time.Duration(seconds)*time.Second, cancel); err != nil {
 		return err
 	}
-	return f.done(f.pause.set(f, f.caller(c).Name, bind))
+	if err := f.pause.set(f, f.caller(c).Name, bind); err != nil {
+		f.host.Resume() // a pause that nobody can be held to is none
+		return err
+	}
+	return f.done(nil)
 }
 
 func (f *Face) resume() error {
