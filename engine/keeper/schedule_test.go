@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,9 +103,9 @@ func TestIntervalZeroRunsOnlyOnRequest(t *testing.T) {
 func TestAFailingAccountIsTriedAgainLaterAndLater(t *testing.T) {
 	bubble(t, func(r *rig) {
 		r.scheduled(every(86400))
-		down := true
+		var up atomic.Bool
 		r.sources["a"].Before = func(c memory.Call) error {
-			if c.Name == "look" && down {
+			if c.Name == "look" && !up.Load() {
 				return errOffline
 			}
 			return nil
@@ -130,7 +131,7 @@ func TestAFailingAccountIsTriedAgainLaterAndLater(t *testing.T) {
 				t.Errorf("wait %d is %d s, want %d s", i, got, w)
 			}
 		}
-		down = false
+		up.Store(true)
 		r.after(2 * time.Hour)
 		if a := r.acct("a"); a.State != "idle" || !a.NextAttempt.IsZero() || r.group("g").State != "idle" {
 			t.Errorf("account %s, next attempt %v, group %s", a.State, a.NextAttempt, r.group("g").State)
@@ -141,9 +142,9 @@ func TestAFailingAccountIsTriedAgainLaterAndLater(t *testing.T) {
 func TestARequestDoesNotWaitForTheBackoff(t *testing.T) {
 	bubble(t, func(r *rig) {
 		r.scheduled(every(600))
-		down := true
+		var up atomic.Bool
 		r.sources["a"].Before = func(c memory.Call) error {
-			if c.Name == "look" && down {
+			if c.Name == "look" && !up.Load() {
 				return engine.Fail(engine.AuthFailed, "log in", "a", "")
 			}
 			return nil
@@ -162,7 +163,7 @@ func TestARequestDoesNotWaitForTheBackoff(t *testing.T) {
 		if n := r.sources["a"].Looks(); n != looks {
 			t.Errorf("the schedule asked the server %d times more before the time", n-looks)
 		}
-		down = false
+		up.Store(true)
 		r.sync("g", engine.Success)
 		if a := r.acct("a"); a.State != "idle" || a.Failure.Set {
 			t.Errorf("account %+v", a)
@@ -189,10 +190,10 @@ func TestWhatTheServerAsksForIsWaited(t *testing.T) {
 func TestAttentionIsAskedForOnceForEachChange(t *testing.T) {
 	bubble(t, func(r *rig) {
 		r.scheduled(every(600))
-		var err error
+		var fails atomic.Pointer[engine.Error]
 		r.sources["a"].Before = func(c memory.Call) error {
-			if c.Name == "look" {
-				return err
+			if e := fails.Load(); c.Name == "look" && e != nil {
+				return e
 			}
 			return nil
 		}
@@ -202,10 +203,10 @@ func TestAttentionIsAskedForOnceForEachChange(t *testing.T) {
 				t.Errorf("%s: asked %d times in all, want %d", why, n, want)
 			}
 		}
-		err = errOffline
+		fails.Store(errOffline)
 		r.sync("g", engine.Failed)
 		asked(0, "a server that cannot be reached")
-		err = &engine.Error{Op: "log in", Kind: engine.AuthFailed, Status: 401}
+		fails.Store(&engine.Error{Op: "log in", Kind: engine.AuthFailed, Status: 401})
 		r.sync("g", engine.Failed)
 		r.sync("g", engine.Failed)
 		asked(1, "a refused login, twice")
@@ -215,18 +216,18 @@ func TestAttentionIsAskedForOnceForEachChange(t *testing.T) {
 		if !r.k.Snapshot().Manager.AttentionNeeded {
 			t.Error("the manager says that nobody is needed")
 		}
-		err = engine.Fail(engine.CertExpired, "connect", "a", "")
+		fails.Store(engine.Fail(engine.CertExpired, "connect", "a", ""))
 		r.sync("g", engine.Failed)
 		asked(2, "another reason")
 		if s := r.acct("a").State; s != "untrusted-certificate" {
 			t.Errorf("state %s", s)
 		}
-		err = nil
+		fails.Store(nil)
 		r.sync("g", engine.Success)
 		if r.k.Snapshot().Manager.AttentionNeeded {
 			t.Error("the manager says that somebody is needed")
 		}
-		err = engine.Fail(engine.AuthRequired, "log in", "a", "")
+		fails.Store(engine.Fail(engine.AuthRequired, "log in", "a", ""))
 		r.sync("g", engine.Failed)
 		asked(3, "once more, after it was well")
 		if s := r.acct("a").State; s != "secret-missing" {
@@ -238,16 +239,16 @@ func TestAttentionIsAskedForOnceForEachChange(t *testing.T) {
 func TestASecretThatIsSetIsTriedSoon(t *testing.T) {
 	bubble(t, func(r *rig) {
 		r.scheduled(every(600))
-		missing := true
+		var given atomic.Bool
 		r.sources["a"].Before = func(c memory.Call) error {
-			if c.Name == "look" && missing {
+			if c.Name == "look" && !given.Load() {
 				return engine.Fail(engine.AuthRequired, "log in", "a", "")
 			}
 			return nil
 		}
 		r.k.Begin()
 		r.after(10 * time.Second)
-		missing = false
+		given.Store(true)
 		if err := r.k.SetSecret("a", "password", []byte("pw"), "session"); err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +315,7 @@ func TestTouchesThatChangeNothingAreHeardLessAndLess(t *testing.T) {
 		r.scheduled(every(0))
 		r.k.Begin()
 		synctest.Wait()
-		for range 600 { // something touches the folder every second, for ten minutes
+		for range 100 { // something touches the folder every few seconds, for minutes
 			r.sources["a"].Touch("")
 			r.after(3 * time.Second)
 		}
