@@ -1,20 +1,20 @@
-// Package call carries JSON-RPC 2.0 over a stream, one object a line, both ways.
+// Package call carries JSON-RPC 2.0 over a stream, one object a line. Both ends
+// may call, many calls may be under way, and answers come in any order.
 //
-// It adds to the library what faces a stranger needs: a limit to the length of a
-// line, error names that a program can test, and two methods: "$/cancel" breaks
-// off a call that is under way, "$/progress" tells how far one has come.
+// It is made for peers that are not trusted: a line has a limit, calls that come
+// in are bounded, notifications are handed over in the order in which they came
+// and hold up the reading while they are taken, and an answer to a call that
+// nobody made ends the connection. The general libraries that were looked at
+// start a goroutine for each message, which loses the order and bounds nothing.
+//
+// Two methods are the same for every use: "$/cancel" {"id": ID} breaks off a call
+// that is under way, "$/progress" {"id": ID, …} tells that one goes on.
 package call
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-
-	"github.com/creachadair/jrpc2"
-	"github.com/creachadair/jrpc2/channel"
 )
 
 // Limits of a line, in bytes, the newline not counted.
@@ -23,124 +23,126 @@ const (
 	MaxData    = 16 << 20 // whole items
 )
 
-// Methods of ours beside those of whoever uses the channel.
+// Methods of every connection.
 const (
-	MethodCancel   = "$/cancel"
-	MethodProgress = "$/progress"
+	methodCancel   = "$/cancel"
+	methodProgress = "$/progress"
 )
 
-// ErrTooLong ends a channel: what follows an overlong line cannot be told apart.
-var ErrTooLong = errors.New("a line is longer than allowed")
+// Codes of JSON-RPC 2.0, section 5.1.
+const (
+	CodeParse          = -32700
+	CodeInvalidRequest = -32600
+	CodeMethodNotFound = -32601
+	CodeInvalidParams  = -32602
+	CodeInternal       = -32603
+	CodeNamed          = -32000 // an error that has a name of ours
+)
 
-// Lines makes a channel of lines of at most limit bytes. An empty line is passed
-// over, so that a person may press return.
-func Lines(stream io.ReadWriteCloser, limit int) channel.Channel {
-	return &lines{stream: stream, in: bufio.NewReaderSize(stream, 4096), limit: limit}
-}
-
-type lines struct {
-	stream io.ReadWriteCloser
-	in     *bufio.Reader
-	limit  int
-}
-
-func (l *lines) Recv() ([]byte, error) {
-	for {
-		line, err := l.line()
-		if len(line) > 0 || err != nil {
-			return line, err
-		}
-	}
-}
-
-// line reads up to the next newline. What comes before the end of the stream
-// without one is no line: it was cut off.
-func (l *lines) line() ([]byte, error) {
-	var line []byte
-	for {
-		part, err := l.in.ReadSlice('\n')
-		if err == nil {
-			part = part[:len(part)-1]
-		}
-		if len(line)+len(part) > l.limit {
-			return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLong, l.limit)
-		}
-		line = append(line, part...)
-		if err == nil {
-			if n := len(line); n > 0 && line[n-1] == '\r' {
-				line = line[:n-1]
-			}
-			return line, nil
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return nil, err
-		}
-	}
-}
-
-func (l *lines) Send(record []byte) error {
-	if len(record) > l.limit {
-		return fmt.Errorf("%w: %d bytes of %d", ErrTooLong, len(record), l.limit)
-	}
-	line := make([]byte, 0, len(record)+1)
-	line = append(append(line, record...), '\n')
-	_, err := l.stream.Write(line)
-	return err
-}
-
-func (l *lines) Close() error { return l.stream.Close() }
-
-// codeNamed is the JSON-RPC code of every error that has a name.
-const codeNamed = jrpc2.Code(-32000)
-
-// An Error is an error that a program can act on by its name.
+// An Error is what a call was answered with, or is to be answered with.
 type Error struct {
-	Name    string         `json:"name"`
-	Message string         `json:"-"`
-	Details map[string]any `json:"details,omitempty"`
+	Code    int
+	Name    string // what a program tests; "" if the peer gave none
+	Message string // makes sense alone
+	Details map[string]any
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// Wire makes of an error what is sent: an Error keeps its name, any other is
-// told as it is.
-func Wire(err error) error {
+// ErrorName is the name, for those who do not know this package.
+func (e *Error) ErrorName() string {
+	if e.Name == "" && e.Code == CodeMethodNotFound {
+		return "not-supported"
+	}
+	return e.Name
+}
+
+// Named makes an error with a name.
+func Named(name, format string, args ...any) *Error {
+	return &Error{Code: CodeNamed, Name: name, Message: fmt.Sprintf(format, args...)}
+}
+
+// A message is any line.
+type message struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id,omitempty"`
+	Method  string          `json:"method,omitempty"`
+	Params  json.RawMessage `json:"params,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Error   *wireError      `json:"error,omitempty"`
+}
+
+type wireError struct {
+	Code    int       `json:"code"`
+	Message string    `json:"message"`
+	Data    *wireData `json:"data,omitempty"`
+}
+
+type wireData struct {
+	Name    string         `json:"name,omitempty"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+// UnmarshalJSON takes data of any shape: what is not ours is left out.
+func (d *wireData) UnmarshalJSON(raw []byte) error {
+	type plain wireData
+	var p plain
+	if json.Unmarshal(raw, &p) == nil {
+		*d = wireData(p)
+	}
+	return nil
+}
+
+func toWire(err error) *wireError {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		return err
+		e = &Error{Code: CodeInternal, Message: err.Error()}
+		var named interface{ ErrorName() string }
+		if errors.As(err, &named) {
+			e.Code, e.Name = CodeNamed, named.ErrorName()
+		}
 	}
-	return jrpc2.Errorf(codeNamed, "%s", e.Message).WithData(e)
+	w := &wireError{Code: e.Code, Message: e.Message}
+	if w.Code == 0 {
+		w.Code = CodeNamed
+	}
+	if e.Name != "" || len(e.Details) > 0 {
+		w.Data = &wireData{e.Name, e.Details}
+	}
+	return w
 }
 
-// Read makes an Error of what was received, if it has a name.
-func Read(err error) error {
-	e, ok := errors.AsType[*jrpc2.Error](err)
-	if !ok || e.Code != codeNamed {
-		return err
+func (w *wireError) error() *Error {
+	e := &Error{Code: w.Code, Message: w.Message}
+	if w.Data != nil {
+		e.Name, e.Details = w.Data.Name, w.Data.Details
 	}
-	out := Error{Message: e.Message}
-	if json.Unmarshal(e.Data, &out) != nil || out.Name == "" {
-		return err
-	}
-	return &out
+	return e
 }
 
-type cancelParams struct {
-	ID json.RawMessage `json:"id"`
-}
-
-// HandleCancel is the handler of "$/cancel" for a server.
-func HandleCancel(ctx context.Context, req *jrpc2.Request) (any, error) {
-	var p cancelParams
-	if err := req.UnmarshalParams(&p); err != nil || len(p.ID) == 0 {
-		return nil, jrpc2.Errorf(jrpc2.InvalidParams, `"$/cancel" wants {"id": the id of the call}`)
+// parse reads one line. The error says what is wrong with it in words for the
+// peer's author.
+func parse(line []byte) (message, *Error) {
+	var m message
+	if len(line) > 0 && line[0] == '[' {
+		return m, &Error{Code: CodeInvalidRequest, Message: "batches are not taken; send one object a line"}
 	}
-	jrpc2.ServerFromContext(ctx).CancelRequest(string(p.ID))
-	return nil, nil
-}
-
-// TellCancel is the OnCancel of a client: it sends "$/cancel".
-func TellCancel(c *jrpc2.Client, rsp *jrpc2.Response) {
-	// The connection may be gone; then there is nothing left to cancel.
-	_ = c.Notify(context.Background(), MethodCancel, cancelParams{ID: json.RawMessage(rsp.ID())})
+	if err := json.Unmarshal(line, &m); err != nil {
+		return m, &Error{Code: CodeParse, Message: "not a JSON object on one line: " + err.Error()}
+	}
+	if m.Version != "2.0" {
+		return m, &Error{Code: CodeInvalidRequest, Message: `"jsonrpc" must be "2.0"`}
+	}
+	if string(m.ID) == "null" {
+		m.ID = nil
+	}
+	if len(m.ID) > 0 {
+		if c := m.ID[0]; c != '"' && c != '-' && (c < '0' || c > '9') || len(m.ID) > 128 {
+			return m, &Error{Code: CodeInvalidRequest, Message: `"id" must be a string or a number of at most 128 bytes`}
+		}
+	}
+	if m.Method == "" && (len(m.ID) == 0 || (m.Result == nil) == (m.Error == nil)) {
+		return m, &Error{Code: CodeInvalidRequest, Message: `a line has a "method", or an "id" with one of "result" and "error"`}
+	}
+	return m, nil
 }
