@@ -15,7 +15,7 @@ func (s *Source) Check(ctx context.Context, step func(engine.Step)) error {
 		return err
 	}
 	if len(starts) == 0 {
-		if starts, err = s.starts(ctx, domainOf(s.opt.URL)); err != nil {
+		if starts, err = s.starts(ctx, domainOf(s.opt.URL)); len(starts) == 0 {
 			step(engine.Step{Name: "connect", Err: err})
 			return err
 		}

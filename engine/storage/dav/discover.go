@@ -33,13 +33,11 @@ func (s *Source) discover(ctx context.Context) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(starts) == 0 {
-		if starts, err = s.starts(ctx, domainOf(s.opt.URL)); err != nil {
-			return nil, err
-		}
-	}
 	f := &found{}
 	var first error
+	if len(starts) == 0 {
+		starts, first = s.starts(ctx, domainOf(s.opt.URL))
+	}
 	for _, st := range starts {
 		if err := s.discoverAt(ctx, st, f); err != nil {
 			if e, ok := errors.AsType[*engine.Error](err); ok && e.Kind == engine.CollectionGone {
@@ -181,7 +179,8 @@ func (f *found) take(r *response, at *url.URL, st start, s *Source) bool {
 		return true
 	}
 	got := false
-	for prop, kind := range map[string]string{"calendar-home-set": engine.Calendar, "addressbook-home-set": engine.AddressBook} {
+	for _, kind := range []string{engine.Calendar, engine.AddressBook} {
+		prop := kind + "-home-set"
 		if !s.wants(kind) || len(st.kinds) > 0 && !slices.Contains(st.kinds, kind) {
 			continue
 		}

@@ -51,7 +51,8 @@ func domainOf(raw string) string {
 
 // starts looks up where a domain keeps calendars and address books: SRV and TXT
 // as RFC 6764 says, else the domain itself. Only TLS is used: nothing vouches
-// for a name server's answer but the certificate of the host that it names.
+// for a name server's answer but the certificate of the host that it names. The
+// error tells of a host that was passed over, being outside of the domain.
 func (s *Source) starts(ctx context.Context, domain string) ([]start, error) {
 	var out []start
 	var refused error
@@ -87,10 +88,7 @@ func (s *Source) starts(ctx context.Context, domain string) ([]start, error) {
 			out = append(out, start{&url.URL{Scheme: "https", Host: host, Path: "/"}, []string{kind}})
 		}
 	}
-	if len(out) == 0 && refused != nil {
-		return nil, refused
-	}
-	return out, nil
+	return out, refused
 }
 
 // trust lets the login go to a host that belongs to the domain which the person
