@@ -131,7 +131,7 @@ func (f *Face) setSecret(c tree.Call, id engine.AccountID, secret string, file *
 	if err := f.isSecret(op, id, secret); err != nil {
 		return err
 	}
-	value, err := readSecret(c.Context(), file, secretTime)
+	value, err := readSecret(c.Context(), file, readTime)
 	if err != nil {
 		return err
 	}

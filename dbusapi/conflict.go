@@ -20,7 +20,7 @@ func (f *Face) conflict(id string) tree.Interface {
 	return tree.Interface{Name: ifConflict, Methods: map[string]any{
 		"GetVersions": func(in dict) (map[string]string, dict, error) { return f.getVersions(id, in) },
 		"OpenVersion": func(which string, in dict) (*os.File, error) { return f.openVersion(id, which, in) },
-		"Resolve": func(c tree.Call, choice string, in dict) (dbus.ObjectPath, error) {
+		"Resolve": func(c tree.FileCall, choice string, in dict) (dbus.ObjectPath, error) {
 			return f.resolve(c, id, choice, in)
 		},
 	}}
@@ -81,24 +81,39 @@ func (f *Face) openVersion(id, which string, in dict) (*os.File, error) {
 	return fileOf(text)
 }
 
-func (f *Face) resolve(c tree.Call, id, choice string, in dict) (dbus.ObjectPath, error) {
+func (f *Face) resolve(c tree.FileCall, id, choice string, in dict) (dbus.ObjectPath, error) {
 	op := "settle conflict " + name(id)
 	o := readOptions(op, in)
 	r := engine.Resolution{Choice: unname(choice), Revision: o.string("revision", "")}
 	if data := o.string("data", ""); o.has("data") {
 		r.Data = []byte(data)
 	}
+	index := option(o, "data-fd", "h", dbus.UnixFDIndex(0))
 	if err := o.end(); err != nil {
 		return "/", err
+	}
+	if o.has("data") && o.has("data-fd") {
+		return "/", invalid(op, "give either \"data\" or \"data-fd\"")
 	}
 	known := []string{"newest", "both", "merged", "skip"}
 	if !slices.Contains(known, choice) && !hasPrefixAndMore(choice, "member:") {
 		return "/", invalid(op, "%q is no way to settle it; there are \"member:ID\", %s", choice, quoted(known))
 	}
-	if r.Data != nil && choice != "merged" {
-		return "/", invalid(op, "option \"data\" goes with \"merged\" only, not with %q", choice)
+	if (o.has("data") || o.has("data-fd")) && choice != "merged" {
+		return "/", invalid(op, "a text goes with \"merged\" only, not with %q", choice)
 	}
-	who := f.caller(c)
+	if o.has("data-fd") {
+		file, ok := c.Take(index)
+		if !ok {
+			return "/", invalid(op, "option \"data-fd\" names a descriptor that did not come with the call")
+		}
+		defer file.Close()
+		var err error
+		if r.Data, err = readAll(c.Context(), file, "read the merged item", maxItem, readTime); err != nil {
+			return "/", err
+		}
+	}
+	who := f.caller(c.Call)
 	job, err := f.bonds.start(who, false, func() (engine.JobID, error) { return f.host.Resolve(id, r, who) })
 	return jobPath(job), err
 }

@@ -15,14 +15,30 @@ import (
 )
 
 const (
-	maxSecret  = 64 << 10
-	secretTime = 5 * time.Second // for a caller to write a secret and close its end
+	maxSecret = 64 << 10
+	maxItem   = 8 << 20
+	readTime  = 5 * time.Second // for a caller to write all and close its end
 )
 
-// readSecret reads a descriptor to its end. The text of a secret is never put
-// into an error.
+// readSecret reads a secret from a descriptor. One final newline is not part of
+// it. The text of a secret is never put into an error.
 func readSecret(ctx context.Context, f *os.File, wait time.Duration) ([]byte, error) {
 	const op = "read the secret"
+	value, err := readAll(ctx, f, op, maxSecret+1, wait)
+	if err != nil {
+		return nil, err
+	}
+	value = bytes.TrimSuffix(value, []byte("\n"))
+	if len(value) > maxSecret {
+		clear(value)
+		return nil, engine.Fail(engine.TooLarge, op, "", "it has more than %d bytes", maxSecret)
+	}
+	return value, nil
+}
+
+// readAll reads a descriptor to its end, but no more than most bytes and no
+// longer than wait.
+func readAll(ctx context.Context, f *os.File, op string, most int64, wait time.Duration) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, engine.Fail(engine.Invalid, op, "", "its descriptor cannot be looked at: %w", err)
@@ -41,7 +57,7 @@ func readSecret(ctx context.Context, f *os.File, wait time.Duration) ([]byte, er
 	f.SetReadDeadline(time.Now().Add(wait))
 	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	value, err := io.ReadAll(io.LimitReader(f, maxSecret+2))
+	value, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
 		return nil, engine.Fail(engine.Cancelled, op, "", "%w", context.Cause(ctx))
@@ -49,11 +65,9 @@ func readSecret(ctx context.Context, f *os.File, wait time.Duration) ([]byte, er
 		return nil, engine.Fail(engine.Timeout, op, "", "its descriptor did not end within %v; close the writing end", wait)
 	case err != nil:
 		return nil, engine.Fail(engine.Invalid, op, "", "%w", err)
-	}
-	value = bytes.TrimSuffix(value, []byte("\n"))
-	if len(value) > maxSecret {
+	case int64(len(value)) > most:
 		clear(value)
-		return nil, engine.Fail(engine.TooLarge, op, "", "it has more than %d bytes", maxSecret)
+		return nil, engine.Fail(engine.TooLarge, op, "", "it has more than %d bytes", most)
 	}
 	return value, nil
 }
@@ -77,7 +91,7 @@ func waitable(f *os.File) (*os.File, error) {
 		syscall.Close(fd)
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "secret"), nil
+	return os.NewFile(uintptr(fd), "got"), nil
 }
 
 // untilClosed gives the reading end of a pipe on which nothing is ever sent, and

@@ -195,3 +195,27 @@ func closeFiles(body []any) {
 		}
 	}
 }
+
+func TestAMergedItemMayComeByDescriptor(t *testing.T) {
+	b := open(t)
+	path := Root + "/conflict/c1"
+	send := func(text string) dbus.UnixFD {
+		f, err := fileOf([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return dbus.UnixFD(f.Fd())
+	}
+	b.must(path, ifConflict+".Resolve", "merged", opts("data-fd", send("caf\xe9\n")))
+	if r := b.host.last().(engine.Resolution); string(r.Data) != "caf\xe9\n" {
+		t.Errorf("the host gets %q", r.Data)
+	}
+	b.must(path, ifConflict+".Resolve", "merged", opts("data-fd", send(strings.Repeat("x", maxItem))))
+	b.fails(ours+"TooLarge", path, ifConflict+".Resolve", "merged", opts("data-fd", send(strings.Repeat("x", maxItem+1))))
+	b.fails(invalidArgs, path, ifConflict+".Resolve", "both", opts("data-fd", send("x")))
+	b.fails(invalidArgs, path, ifConflict+".Resolve", "merged", opts("data-fd", send("x"), "data", "x"))
+	b.fails(invalidArgs, path, ifConflict+".Resolve", "merged", opts("data-fd", "x"))
+	// No other method takes one.
+	b.fails(invalidArgs, path, ifConflict+".GetVersions", opts("x-fd", send("x")))
+}

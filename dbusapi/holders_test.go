@@ -168,7 +168,7 @@ func TestWhatCannotBeBoundToItsCallerIsUndone(t *testing.T) {
 func TestTheTreeIsReadWhileThousandsOfJobsComeAndGo(t *testing.T) {
 	b := open(t)
 	b.client.RemoveSignal(b.signals)
-	const n = 2000
+	const n = 1000
 	over := make(chan struct{})
 	go func() {
 		defer close(over)

@@ -93,7 +93,7 @@ func TestASecondDaemonIsRefused(t *testing.T) {
 // Whoever calls the name until it is gone gets an answer to every call that the
 // bus took, and the bus's word that nobody has the name to all others.
 func TestNoCallIsLostWhenTheNameIsGivenUp(t *testing.T) {
-	for round := range 5 {
+	for round := range 3 {
 		address, b := onBus(t)
 		var work sync.WaitGroup
 		var answered, late int

@@ -24,14 +24,16 @@ type method struct {
 	spec  *methodSpec
 	fn    reflect.Value
 	call  bool           // the first parameter is a Call
+	loose bool           // it is a FileCall
 	in    []reflect.Type // the others
 	files int            // how many of them are files
 }
 
 var (
-	errorType = reflect.TypeFor[error]()
-	callType  = reflect.TypeFor[Call]()
-	fileType  = reflect.TypeFor[*os.File]()
+	errorType    = reflect.TypeFor[error]()
+	callType     = reflect.TypeFor[Call]()
+	fileCallType = reflect.TypeFor[FileCall]()
+	fileType     = reflect.TypeFor[*os.File]()
 )
 
 var errMismatch = errors.New("the code does not match the XML")
@@ -81,8 +83,8 @@ func bindMethod(s *methodSpec, fn any) (method, error) {
 	}
 	var in, out strings.Builder
 	for i := range t.NumIn() {
-		if i == 0 && t.In(i) == callType {
-			m.call = true
+		if i == 0 && (t.In(i) == callType || t.In(i) == fileCallType) {
+			m.call, m.loose = true, t.In(i) == fileCallType
 			continue
 		}
 		m.in = append(m.in, t.In(i))

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"os"
 
 	"github.com/godbus/dbus/v5"
 
@@ -56,6 +57,19 @@ func (c Call) After(f func()) {
 		return
 	}
 	c.c.after = append(c.c.after, f)
+}
+
+// A FileCall is the Call of a method that may get one descriptor inside a
+// variant, such as an option. In the variant it is a [dbus.UnixFDIndex].
+type FileCall struct{ Call }
+
+// Take hands over the descriptor that an index stands for; who takes it closes
+// it. It is false if no such descriptor came, or if it was taken already.
+func (c FileCall) Take(i dbus.UnixFDIndex) (*os.File, bool) {
+	if c.c == nil {
+		return nil, false
+	}
+	return c.c.msg.Take(i)
 }
 
 // A call is one call under way.

@@ -34,7 +34,8 @@ func (t *Tree) takesFiles(m *conn.Incoming) bool {
 			continue
 		}
 		if f, ok := b.methods[m.Member]; ok {
-			return f.files == len(m.Files) && f.spec.in == m.Signature
+			fit := f.files == len(m.Files) || f.loose && len(m.Files) == 1
+			return fit && f.spec.in == m.Signature
 		}
 	}
 	return false
@@ -181,7 +182,10 @@ func (c *call) invoke(m method) (rets []any, files []*os.File, err error) {
 // arguments fits the body of the message to the function.
 func (c *call) arguments(m method) ([]reflect.Value, error) {
 	var in []reflect.Value
-	if m.call {
+	switch {
+	case m.loose:
+		in = append(in, reflect.ValueOf(FileCall{Call{c}}))
+	case m.call:
 		in = append(in, reflect.ValueOf(Call{c}))
 	}
 	body, err := c.msg.Body()

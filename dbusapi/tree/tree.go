@@ -27,7 +27,7 @@ type Interface struct {
 	Name string
 
 	// Methods maps each D-Bus method to a Go function. Its first parameter may be
-	// a [Call], which callers do not see; the others are the Go types of the
+	// a [Call] or a [FileCall], which callers do not see; the others are the Go types of the
 	// signature, and *os.File for h. The last result is an error. A file that
 	// comes in is the function's to close; a file that it returns is closed when
 	// it has been handed over.
