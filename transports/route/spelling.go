@@ -19,15 +19,19 @@ func Split(rawURL, via string) (string, string, error) {
 	if why != "" {
 		return "", "", &Invalid{rawURL, why}
 	}
-	if sock != "" {
-		if via != "" && via != sock {
-			return "", "", &Invalid{rawURL, "the URL names a socket and via names another route; leave one away"}
-		}
-		via = sock
-	}
 	r, err := Parse(via)
 	if err != nil {
 		return "", "", err
+	}
+	if sock != "" {
+		s, err := Parse(sock)
+		if err != nil {
+			return "", "", err
+		}
+		if via != "" && s.String() != r.String() {
+			return "", "", &Invalid{rawURL, "the URL names a socket and via names another route; leave one away"}
+		}
+		r = s
 	}
 	return u, r.String(), nil
 }

@@ -1,0 +1,314 @@
+package route
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestEverySpellingHasOneCanonicalForm(t *testing.T) {
+	for via, want := range map[string]string{
+		"":                              "",
+		"unix:/run/x.sock":              "unix:/run/x.sock",
+		"unix:///run/x.sock":            "unix:/run/x.sock",
+		"unix:%t/x.sock":                "unix:%t/x.sock",
+		"unix:~/x":                      "unix:~/x",
+		"unix:@name":                    "unix:@name",
+		"tcp:example.org:8443":          "tcp:example.org:8443",
+		"tcp:[::1]:80":                  "tcp:[::1]:80",
+		"fd:server":                     "fd:server",
+		"exec:ssh -W %h:443 host":       "exec:ssh -W %h:443 host",
+		`exec:  a  "b c" 'd"e' f\ g ""`: `exec:a 'b c' 'd"e' 'f g' ''`,
+		`exec:a 'it'\''s' "\n\"\\"`:     `exec:a 'it'\''s' '\n"\'`,
+	} {
+		r, err := Parse(via)
+		if err != nil {
+			t.Errorf("%q: %v", via, err)
+			continue
+		}
+		if r.String() != want {
+			t.Errorf("%q is %q, want %q", via, r, want)
+		}
+		if again, err := Parse(r.String()); err != nil || again.String() != want {
+			t.Errorf("%q is %q when read again, %v", want, again, err)
+		}
+		if r.Private() != (via != "") {
+			t.Errorf("%q: private is %v", via, r.Private())
+		}
+	}
+}
+
+func TestWhatIsNoRouteIsRefusedWithAdvice(t *testing.T) {
+	for _, via := range []string{
+		"/run/x", "unix", "unix:", "unix:x", "unix:@", "unix:/x/", "unix://host/x", "unix:%h/x", "unix:/a\x00b", "unix:/a\nb",
+		"unix:/" + strings.Repeat("x", MaxPath), "tcp:", "tcp:host", "tcp:host:", "tcp:host:0", "tcp:host:65536", "tcp:host:http", "tcp::80", "tcp:a/b:80",
+		"fd:", "fd:a b", "fd:a:b", "exec:", "exec:  ", "exec:''", "exec:a 'b", `exec:a "b`, `exec:a\`, "ssh:host:22", "http://x",
+	} {
+		r, err := Parse(via)
+		if !errors.As(err, new(*Invalid)) {
+			t.Errorf("%q is %+v, %v", via, r, err)
+		} else if !strings.Contains(err.Error(), "unix:/PATH") {
+			t.Errorf("%q: %v does not say what a route is", via, err)
+		}
+	}
+	if _, err := Parse("unix:/" + strings.Repeat("x", MaxPath-1)); err != nil {
+		t.Errorf("a path of %d bytes: %v", MaxPath, err)
+	}
+}
+
+func TestAURLWithASocketInItIsTakenApart(t *testing.T) {
+	for _, c := range []struct{ raw, via, url, route string }{
+		{"https://example.org/dav/", "", "https://example.org/dav/", ""},
+		{"https://example.org/dav/", "unix:///p", "https://example.org/dav/", "unix:/p"},
+		{"unix:///run/x.sock", "", "http://localhost/", "unix:/run/x.sock"},
+		{"unix:/run/x.sock", "", "http://localhost/", "unix:/run/x.sock"},
+		{"unix:%t/x.sock", "", "http://localhost/", "unix:%t/x.sock"},
+		{"http+unix://%2Frun%2Fx.sock/dav/a%20b", "", "http://localhost/dav/a%20b", "unix:/run/x.sock"},
+		{"unix+http://%2frun%2Fx.sock", "", "http://localhost/", "unix:/run/x.sock"},
+		{"https+unix://%2Frun%2Fx.sock/", "", "https://localhost/", "unix:/run/x.sock"},
+		{"HTTP+UNIX://@abs/p", "", "http://localhost/p", "unix:@abs"},
+		{"http://unix:/run/x.sock:/dav/", "", "http://localhost/dav/", "unix:/run/x.sock"},
+		{"http://unix:/run/x.sock", "", "http://localhost/", "unix:/run/x.sock"},
+		{"http://unix:8080/dav", "", "http://unix:8080/dav", ""},
+		{"http://unix.example.org/", "", "http://unix.example.org/", ""},
+		{"alice@example.org", "", "alice@example.org", ""},
+		{"unix:///p", "unix:/p", "http://localhost/", "unix:/p"},
+	} {
+		u, r, err := Split(c.raw, c.via)
+		if err != nil || u != c.url || r != c.route {
+			t.Errorf("%q via %q is %q via %q, %v; want %q via %q", c.raw, c.via, u, r, err, c.url, c.route)
+		}
+		if u2, r2, err := Split(u, r); err != nil || u2 != u || r2 != r {
+			t.Errorf("%q via %q changes when split again: %q via %q, %v", u, r, u2, r2, err)
+		}
+	}
+	for _, c := range [][2]string{{"unix:///p", "unix:/q"}, {"http+unix://host/x", ""}, {"http+unix://%zz/", ""}, {"http+unix:%2Fp", ""}, {"https://x/", "nonsense"}} {
+		if u, r, err := Split(c[0], c[1]); err == nil {
+			t.Errorf("%q via %q is %q via %q", c[0], c[1], u, r)
+		}
+	}
+}
+
+// listen serves one byte to each connection.
+func listen(t *testing.T, network, addr string) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Write([]byte("!"))
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l
+}
+
+func dialer(t *testing.T, via string, env Env) *Dialer {
+	t.Helper()
+	r, err := Parse(via)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Dialer{Route: r, Env: env}
+}
+
+func says(t *testing.T, d *Dialer, addr, want string) {
+	t.Helper()
+	c, err := d.Dial(t.Context(), addr)
+	if err != nil {
+		t.Fatalf("%s: %v", d.Route, err)
+	}
+	defer c.Close()
+	if got, err := io.ReadAll(c); err != nil || string(got) != want {
+		t.Errorf("%s: read %q, %v", d.Route, got, err)
+	}
+}
+
+func TestEachKindOfRouteLeadsToItsServer(t *testing.T) {
+	dir := t.TempDir()
+	sock := filepath.Join(dir, "s")
+	listen(t, "unix", sock)
+	tcp := listen(t, "tcp", "127.0.0.1:0").Addr().String()
+	env := Env{RuntimeDir: dir + "/", Home: dir}
+	says(t, dialer(t, "", env), tcp, "!")
+	says(t, dialer(t, "tcp:"+tcp, env), "nowhere.invalid:1", "!")
+	for _, via := range []string{"unix:" + sock, "unix:%t/s", "unix:~/s"} {
+		says(t, dialer(t, via, env), "nowhere.invalid:1", "!")
+	}
+	says(t, dialer(t, "exec:printf 'a b'", env), "", "a b")
+}
+
+func TestAProgramGetsWhatIsSentAndEndsWithItsConnection(t *testing.T) {
+	var said bytes.Buffer
+	d := dialer(t, `exec:sh -c 'echo ready >&2; cat; echo over'`, Env{Stderr: &said})
+	c, err := d.Dial(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "hello ")
+	c.(interface{ CloseWrite() error }).CloseWrite()
+	if got, err := io.ReadAll(c); err != nil || string(got) != "hello over\n" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	c.Close()
+	if said.String() != "ready\n" {
+		t.Errorf("it said %q", said.String())
+	}
+	// One that does not end by itself, nor when it is asked to.
+	stubborn, err := dialer(t, `exec:sh -c 'trap "" TERM; echo x; while :; do read y || sleep 0.05; done'`, Env{}).Dial(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stubborn.Read(make([]byte, 1))
+	p := stubborn.(*execConn).cmd.Process
+	stubborn.Close()
+	if err := p.Signal(os.Interrupt); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("the program lives on: %v", err)
+	}
+}
+
+func TestARouteThatLeadsNowhereIsUnavailableAndSaysWhy(t *testing.T) {
+	dir := t.TempDir()
+	dead := filepath.Join(dir, "dead")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for via, want := range map[string][2]string{
+		"unix:" + dir + "/none":         {"stat", "start the server"},
+		"unix:" + dir + "/file":         {"stat", "not a socket"},
+		"unix:" + dead:                  {"connect", "nobody listens"},
+		"unix:@davbus-test-" + dir[1:]:  {"connect", ""},
+		"unix:%t/x":                     {"stat", "XDG_RUNTIME_DIR"},
+		"tcp:" + closed.Addr().String(): {"connect", "refused"},
+		"fd:missing":                    {"fd", "missing"},
+		"exec:/no/such/program":         {"exec", "no such file"},
+	} {
+		c, err := dialer(t, via, Env{}).Dial(t.Context(), "x:1")
+		u, ok := errors.AsType[*Unavailable](err)
+		if !ok || u.Step != want[0] || !strings.Contains(err.Error(), want[1]) || !u.RouteUnavailable() {
+			t.Errorf("%s: %v, %v", via, c, err)
+		}
+	}
+	// A program that ends without a word shows at the first read.
+	c, err := dialer(t, "exec:sh -c 'exit 3'", Env{}).Dial(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Read(make([]byte, 1))
+	if u, ok := errors.AsType[*Unavailable](err); !ok || !strings.Contains(u.Error(), "exit status 3") {
+		t.Errorf("a program that failed: %v", err)
+	}
+}
+
+func TestAPathThatGrowsTooLongIsToldSo(t *testing.T) {
+	d := dialer(t, "unix:%t/"+strings.Repeat("x", 50), Env{RuntimeDir: "/" + strings.Repeat("r", 60)})
+	if _, err := d.Dial(t.Context(), ""); !errors.As(err, new(*Invalid)) || !strings.Contains(err.Error(), "107") {
+		t.Errorf("%v", err)
+	}
+	d.Env.RuntimeDir = "/" + strings.Repeat("r", MaxPath-52)
+	if p, err := d.Path(); err != nil || len(p) != MaxPath {
+		t.Errorf("%d bytes, %v", len(p), err)
+	}
+}
+
+func TestADescriptorIsHandedOutOnce(t *testing.T) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.WriteString("!")
+	theirs.Close()
+	d := dialer(t, "fd:server", Env{File: func(name string) (*os.File, error) {
+		if name != "server" {
+			t.Errorf("asked for %q", name)
+		}
+		return ours, nil
+	}})
+	says(t, d, "", "!")
+	_, err = d.Dial(t.Context(), "")
+	if u, ok := errors.AsType[*Unavailable](err); !ok || !strings.Contains(u.Error(), "used up") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAProbeTellsTheStepsInOrder(t *testing.T) {
+	sock := filepath.Join(t.TempDir(), "s")
+	listen(t, "unix", sock)
+	var steps []string
+	c, err := dialer(t, "unix:"+sock, Env{}).Probe(t.Context(), "", func(step, _ string, err error) {
+		if err != nil {
+			t.Error(step, err)
+		}
+		steps = append(steps, step)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if got := strings.Join(steps, " "); got != "stat connect uid" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestAWithdrawnDialIsNoFaultOfTheRoute(t *testing.T) {
+	sock := filepath.Join(t.TempDir(), "s")
+	listen(t, "unix", sock)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, via := range []string{"unix:" + sock, "tcp:127.0.0.1:1", ""} {
+		_, err := dialer(t, via, Env{}).Dial(ctx, "127.0.0.1:1")
+		if err == nil || errors.As(err, new(*Unavailable)) {
+			t.Errorf("%q: %v", via, err)
+		}
+	}
+}
+
+func FuzzRoute(f *testing.F) {
+	for _, s := range []string{"", "unix:/p", "unix:%t/x", "unix:@a", "tcp:[::1]:80", "fd:x", `exec:a 'b' "c\\"`, "http+unix://%2Fp/x", "http://unix:/p:/x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if r, err := Parse(s); err == nil {
+			again, err := Parse(r.String())
+			if err != nil || again.String() != r.String() || again.Kind != r.Kind || strings.Join(again.Argv, "\x00") != strings.Join(r.Argv, "\x00") {
+				t.Errorf("%q is %+v and then %+v, %v", s, r, again, err)
+			}
+		}
+		if u, via, err := Split(s, ""); err == nil {
+			if u2, via2, err := Split(u, via); err != nil || u2 != u || via2 != via {
+				t.Errorf("%q is %q via %q and then %q via %q, %v", s, u, via, u2, via2, err)
+			}
+		}
+	})
+}
