@@ -24,7 +24,7 @@ func (p *Peer) read() error {
 			continue
 		}
 		if p.opt.Strict {
-			return fmt.Errorf("%w: %w", ErrProtocol, fault)
+			return fmt.Errorf("%w: %s", ErrProtocol, fault.Message)
 		}
 		id := m.ID
 		if id == nil {
