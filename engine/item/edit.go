@@ -19,14 +19,15 @@ func WithUID(text []byte, uid engine.UID) []byte {
 	for r := read(text); ; {
 		switch step := r.step(); {
 		case step == stop:
-			return append(out, r.rest...)
+			return append(out, r.raw...)
 		case step == begin && r.inItem():
-			out = append(out, r.raw...)
+			out = append(out, r.raw[:r.body.end]...)
 			if !named[0] {
 				out = endLine(out)
-				out = appendFolded(out, appendEscaped([]byte("UID:"), value), lineEnd(r.raw))
+				out = appendFolded(out, appendEscaped([]byte("UID:"), value), lineEnd(r.raw[:r.body.end]))
 			}
 			named = named[1:]
+			out = append(out, r.raw[r.body.end:]...)
 		case r.namesItem(step) && !bytes.Equal(unescape(bytes.TrimSpace(r.Value)), value):
 			out = append(out, r.raw[:r.body.start]...)
 			out = appendFolded(out, appendEscaped(r.headOfUID(), value), lineEnd(r.raw[r.body.start:r.body.end]))

@@ -21,7 +21,8 @@ type span struct{ start, end int }
 
 // advance moves to the next line that is not empty.
 func (s *lines) advance() bool {
-	for start := s.rest; len(s.rest) > 0; {
+	start := s.rest
+	for len(s.rest) > 0 {
 		lead := len(start) - len(s.rest)
 		s.next++
 		s.num = s.next
@@ -37,6 +38,7 @@ func (s *lines) advance() bool {
 			return true
 		}
 	}
+	s.raw = start // of a text without any line
 	return false
 }
 
@@ -48,24 +50,25 @@ func (s *lines) physical() []byte {
 	} else {
 		s.rest = nil
 	}
-	return bytes.TrimSuffix(line, []byte("\r"))
+	return bytes.TrimRight(line, "\r")
 }
 
 // unfold puts the physical lines that continue first behind it.
 func (s *lines) unfold(first []byte) []byte {
-	soft := softBreak(first)
-	if !soft && !s.folded() {
+	if !s.folded() && !softBreak(first) {
 		return first
 	}
 	if s.join == nil {
 		s.join = make([]byte, 0, min(len(first)+len(s.rest), 64<<10))
 	}
 	s.join = append(s.join[:0], first...)
+	soft := false
 	for len(s.rest) > 0 {
 		switch {
 		case s.folded():
 			s.join = append(s.join, s.physical()[1:]...)
-		case soft && bytes.HasSuffix(s.join, []byte("=")):
+		case soft && bytes.HasSuffix(s.join, []byte("=")), softBreak(s.join):
+			soft = true
 			s.join = append(s.join[:len(s.join)-1], s.physical()...)
 		default:
 			return s.join
@@ -79,7 +82,8 @@ func (s *lines) folded() bool {
 	return len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\t')
 }
 
-// softBreak tells whether a line of vCard 2.1 goes on behind its last "=".
+// softBreak tells a line that goes on in the next, behind its last "=": one of
+// vCard 2.1 in quoted-printable.
 func softBreak(line []byte) bool {
 	if !bytes.HasSuffix(line, []byte("=")) {
 		return false

@@ -16,7 +16,7 @@ func Project(text []byte, keep Keep) []byte {
 	for r := read(text); ; {
 		switch step := r.step(); {
 		case step == stop:
-			return append(out, r.rest...)
+			return append(out, r.raw...)
 		case left > 0:
 			if step == end && len(r.open) == left {
 				left = 0

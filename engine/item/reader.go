@@ -42,7 +42,11 @@ func (r *reader) step() step {
 	}
 	p, ok := parse(r.text, r.Params)
 	r.Property = p
-	if !ok {
+	switch {
+	case r.text[0] == ' ' || r.text[0] == '\t':
+		r.Property = Property{Params: p.Params}
+		return r.garbage("continues an empty line")
+	case !ok:
 		return r.garbage("has no name before a colon")
 	}
 	switch {

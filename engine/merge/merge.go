@@ -126,7 +126,7 @@ func newMerger(agreed []byte, edits []Edit) (m *merger, ok bool) {
 	m = &merger{clashes: map[string]bool{}, dropped: map[string]bool{}}
 	parse := func(text []byte, keep item.Keep) *item.Node {
 		n, err := item.Parse(item.Project(text, keep))
-		if err != nil || !shallow(n) {
+		if err != nil || !orderly(n) {
 			ok = false
 		}
 		return n
@@ -144,12 +144,19 @@ func newMerger(agreed []byte, edits []Edit) (m *merger, ok bool) {
 	return m, ok
 }
 
-func shallow(n *item.Node) bool {
+// orderly tells whether a text can be merged by its lines: not if it nests too
+// deep, nor if a line would continue whatever comes to stand before it.
+func orderly(n *item.Node) bool {
 	level := []*item.Node{n}
 	for range deepest {
 		var next []*item.Node
 		for _, n := range level {
 			next = slices.AppendSeq(next, n.Children)
+			for _, p := range n.Parts {
+				if p.Child == nil && p.Name == nil && (p.Text[0] == ' ' || p.Text[0] == '\t') {
+					return false
+				}
+			}
 		}
 		if len(next) == 0 {
 			return true

@@ -26,14 +26,15 @@ func Edit(rng *rand.Rand, text []byte) []byte {
 
 // logical cuts a text before every line that does not continue another.
 func logical(text []byte) (lines []string) {
+	start, at := 0, 0
 	for line := range bytes.Lines(text) {
-		if len(lines) > 0 && (line[0] == ' ' || line[0] == '\t') {
-			lines[len(lines)-1] += string(line)
-		} else {
-			lines = append(lines, string(line))
+		if at > start && line[0] != ' ' && line[0] != '\t' {
+			lines = append(lines, string(text[start:at]))
+			start = at
 		}
+		at += len(line)
 	}
-	return lines
+	return append(lines, string(text[start:]))
 }
 
 type editor struct {

@@ -1,6 +1,7 @@
 package itemtest
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,15 +13,30 @@ import (
 // says is the same.
 func Rewrite(rng *rand.Rand, text []byte) []byte {
 	r := rewriter{rng: rng, card: strings.HasPrefix(string(text), "BEGIN:VCARD")}
-	var unfolded []string
-	for _, l := range logical(text) {
-		l = strings.NewReplacer("\r\n ", "", "\r\n\t", "", "\n ", "", "\n\t", "").Replace(l)
-		if l = strings.TrimRight(l, "\r\n"); l != "" {
-			unfolded = append(unfolded, l)
+	r.block(unfold(text))
+	return []byte(r.out.String())
+}
+
+// unfold gives the content lines of a text.
+func unfold(text []byte) []string {
+	var joined [][]byte
+	for l := range bytes.Lines(text) {
+		l = bytes.TrimRight(l, "\r\n")
+		last := len(joined) - 1
+		switch {
+		case last >= 0 && len(l) > 0 && (l[0] == ' ' || l[0] == '\t'):
+			joined[last] = append(joined[last], l[1:]...)
+		case last >= 0 && softBreak(joined[last]):
+			joined[last] = append(joined[last][:len(joined[last])-1], l...)
+		case len(l) > 0:
+			joined = append(joined, bytes.Clone(l))
 		}
 	}
-	r.block(unfolded)
-	return []byte(r.out.String())
+	lines := make([]string, len(joined))
+	for i, l := range joined {
+		lines[i] = string(l)
+	}
+	return lines
 }
 
 type rewriter struct {
@@ -67,6 +83,10 @@ func (r *rewriter) block(lines []string) {
 
 func (r *rewriter) property(line string) {
 	at := headEnd(line)
+	if strings.Count(line[:at], `"`)%2 == 1 {
+		r.fold(line) // a quote without an end: nobody knows what the parameters are
+		return
+	}
 	parts := splitQuoted(line[:at], ';')
 	switch name := strings.ToUpper(parts[0]); {
 	case !r.card && name == "DTSTAMP", !r.card && name == "LAST-MODIFIED":
@@ -93,6 +113,12 @@ func (r *rewriter) property(line string) {
 	}
 	r.rng.Shuffle(len(params), func(i, j int) { params[i], params[j] = params[j], params[i] })
 	r.fold(strings.Join(append([]string{r.name(parts[0])}, params...), ";") + line[at:])
+}
+
+// softBreak tells a line of vCard 2.1 that goes on in the next.
+func softBreak(line []byte) bool {
+	head, _, _ := bytes.Cut(line, []byte(":"))
+	return bytes.HasSuffix(line, []byte("=")) && bytes.Contains(bytes.ToUpper(head), []byte("QUOTED-PRINTABLE"))
 }
 
 // headEnd is where the value of a line begins: at the first colon outside quotes.
