@@ -19,7 +19,9 @@ func (r *run) match() ([]plan.Row, error) {
 	rows, clashes := plan.Match(r.rows(), r.surveys())
 	for _, m := range r.members {
 		if m.read && m.asked {
-			r.resume(m, rows)
+			if err := r.resume(m, rows); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, c := range clashes {
@@ -136,69 +138,6 @@ func (r *run) componentsOf(row *plan.Row) string {
 	return ""
 }
 
-// resume finds out what became of writes whose outcome was not recorded, and
-// takes what a server made of our texts for what it is: ours.
-func (r *run) resume(m *member, rows []plan.Row) {
-	byKey := make(map[plan.Key]*plan.Row, len(m.intents))
-	if len(m.intents) > 0 {
-		for i := range rows {
-			byKey[rows[i].Key] = &rows[i]
-		}
-	}
-	for _, i := range m.intents {
-		row, e := byKey[plan.Key(i.Key)], r.entries[plan.Key(i.Key)]
-		if row != nil && e != nil && row.Seen[m.n].Is == plan.Present {
-			r.recognise(m, row, e, i)
-		}
-	}
-	for i := range rows {
-		row := &rows[i]
-		seen, e := row.Seen[m.n], r.entries[row.Key]
-		if seen.Is != plan.Present || e == nil || e.marks[m.n] == nil {
-			continue
-		}
-		// Another etag, or none after all this time, may be somebody's edit: then
-		// what we wrote is its base.
-		if o := m.obs[seen.Ref]; o.written != nil && o.written.Etag != "" && o.written.Etag == o.Etag {
-			r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: e.marks[m.n].Version, Text: o.Text})
-		}
-	}
-}
-
-// recognise tells a text that we wrote before a crash from one that somebody
-// else did.
-func (r *run) recognise(m *member, row *plan.Row, e *entry, i ledger.Intent) {
-	o := m.obs[row.Seen[m.n].Ref]
-	switch {
-	case i.Verb == engine.Delete:
-	case o.Sum == i.Sum:
-		r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: i.Version, Text: o.Text})
-	case i.Verb == engine.Create && e.marks[m.n] == nil:
-		// A server that rewrites made this of ours; or somebody edited it since.
-		r.adopt(m, row, e, ledger.Mark{Ref: o.Ref, Sum: i.Sum, Version: i.Version, Text: i.Text})
-	}
-}
-
-// adopt gives a member a mark in the middle of matching.
-func (r *run) adopt(m *member, row *plan.Row, e *entry, k ledger.Mark) {
-	k.Item, k.Member = e.ID, m.id
-	e.marks[m.n] = &k
-	pm := planMark(&k)
-	row.Marks[m.n] = &pm
-	m.adopted = append(m.adopted, &k)
-}
-
-// made tells whether an unrecorded write came to pass, as far as history is
-// concerned: what may have been overwritten stays there.
-func (r *run) made(m *member, i ledger.Intent) bool {
-	e := r.entries[plan.Key(i.Key)]
-	if e == nil || e.marks[m.n] == nil {
-		return true
-	}
-	o := m.obs[i.Old.Ref]
-	return o == nil || o.Text != i.Was
-}
-
 // remember stores what a survey learned, up to the token it got. Where nothing
 // is new it writes nothing.
 func (r *run) remember(rows []plan.Row) error {
@@ -235,7 +174,14 @@ func (r *run) news(m *member, rows []plan.Row) []func(*ledger.Change) error {
 	for _, ref := range m.gone {
 		add(func(c *ledger.Change) error { return c.DropSeen(m.id, ref) })
 	}
+	byKey := map[plan.Key]*plan.Row{}
+	if len(m.intents) > 0 {
+		byKey = rowsByKey(rows)
+	}
 	for _, i := range m.intents {
+		if m.open(i, byKey[plan.Key(i.Key)]) {
+			continue
+		}
 		made := r.made(m, i)
 		add(func(c *ledger.Change) error { return c.Settle(i, made) })
 	}

@@ -1,0 +1,108 @@
+package group
+
+import (
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/ledger"
+	"davbus.org/davbus/engine/plan"
+)
+
+// resume finds out what became of writes whose outcome was not recorded, and
+// takes what a server made of our texts for what it is: ours.
+func (r *run) resume(m *member, rows []plan.Row) error {
+	byKey := make(map[plan.Key]*plan.Row, len(m.intents))
+	if len(m.intents) > 0 {
+		byKey = rowsByKey(rows)
+	}
+	for _, i := range m.intents {
+		row, e := byKey[plan.Key(i.Key)], r.entries[plan.Key(i.Key)]
+		if i.Verb == engine.Delete || row == nil || e == nil || row.Seen[m.n].Is != plan.Present {
+			continue
+		}
+		o := m.obs[row.Seen[m.n].Ref]
+		if ours, err := r.wrote(i.Text, i.Sum, o); err != nil {
+			return err
+		} else if ours {
+			r.adopt(m, row, e, o, i.Version)
+		}
+	}
+	for i := range rows {
+		row := &rows[i]
+		seen, e := row.Seen[m.n], r.entries[row.Key]
+		if seen.Is != plan.Present || e == nil || e.marks[m.n] == nil {
+			continue
+		}
+		o := m.obs[seen.Ref]
+		if o.written == nil {
+			continue
+		}
+		ours := o.written.Etag != "" && o.written.Etag == o.Etag
+		if o.written.Etag == "" {
+			// After all this time it may be somebody's edit.
+			var err error
+			if ours, err = r.wrote(o.written.Text, o.written.Sum, o); err != nil {
+				return err
+			}
+		}
+		if ours {
+			r.adopt(m, row, e, o, e.marks[m.n].Version)
+		}
+	}
+	return nil
+}
+
+// wrote tells a text that we wrote from one that somebody else did: a server may
+// have added to ours, and nothing else.
+func (r *run) wrote(text ledger.TextID, sum engine.Sum, o *seen) (bool, error) {
+	if o.Sum == sum {
+		return true, nil
+	}
+	ours, err := r.text(text)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := r.text(o.Text)
+	return err == nil && onlyAdds(ours, theirs), err
+}
+
+// onlyAdds tells whether a text says all that ours does, in the properties that
+// ours has; a component or property of another name is the server's own.
+func onlyAdds(ours, theirs []byte) bool {
+	type name struct{ component, property string }
+	has := map[name]bool{}
+	item.Project(ours, func(c, p string) bool {
+		has[name{c, p}] = true
+		return true
+	})
+	rest := item.Project(theirs, func(c, p string) bool { return has[name{c, p}] })
+	return item.Same(rest, ours)
+}
+
+// adopt makes what a member holds its mark, in the middle of matching.
+func (r *run) adopt(m *member, row *plan.Row, e *entry, o *seen, version uint64) {
+	k := &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: version, Text: o.Text}
+	e.marks[m.n] = k
+	pm := planMark(k)
+	row.Marks[m.n] = &pm
+	m.adopted = append(m.adopted, k)
+}
+
+// open tells that even now nobody knows what became of a write: its item could
+// not be read.
+func (m *member) open(i ledger.Intent, row *plan.Row) bool {
+	if row == nil {
+		return false
+	}
+	return row.Seen[m.n].Is == plan.Unread || i.Verb == engine.Create && row.Seen[m.n].Is == plan.Absent && m.mayHave(row.UID)
+}
+
+// made tells whether an unrecorded write came to pass, as far as history is
+// concerned: what may have been overwritten stays there.
+func (r *run) made(m *member, i ledger.Intent) bool {
+	e := r.entries[plan.Key(i.Key)]
+	if e == nil || e.marks[m.n] == nil {
+		return true
+	}
+	o := m.obs[i.Old.Ref]
+	return o == nil || o.Text != i.Was
+}
