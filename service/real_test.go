@@ -76,9 +76,10 @@ func (d *rig) start() {
 		d.Fatal(err)
 	}
 	d.leave, d.reload, d.ended = leave, make(chan os.Signal, 1), make(chan error, 1)
+	ended, reload := d.ended, d.reload
 	go func() {
-		d.ended <- Run(ctx, Options{LogLevel: "debug", Log: &d.log, Ready: told, Reload: d.reload})
-		close(d.ended)
+		ended <- Run(ctx, Options{LogLevel: "debug", Log: &d.log, Ready: told, Reload: reload})
+		close(ended)
 	}()
 	line := make([]byte, 16)
 	n, err := ready.Read(line)

@@ -16,6 +16,7 @@ import (
 	"davbus.org/davbus/data"
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/dbusapi/conn"
+	"davbus.org/davbus/dbusapi/conn/callers"
 	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/service/config"
@@ -141,8 +142,9 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	_, events := p.keeper.Watch()
 	p.work.Go(func() { p.log.follow(running, events) })
 
-	callers := newCallers(bus)
-	face, err := dbusapi.New(t, p.host(bus), p.log, callers)
+	who := callers.New(bus)
+	defer who.Close()
+	face, err := dbusapi.New(t, p.host(bus), p.log, who)
 	if err != nil {
 		stop()
 		<-keeping
@@ -174,7 +176,6 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		<-keeping
 	}
 	err = face.Serve(ctx, bus, ready, finish)
-	callers.close()
 	p.work.Wait()
 	if err == nil {
 		p.log.say("stopped")
