@@ -117,7 +117,9 @@ func tlsConfig(o Options) (*tls.Config, error) {
 // parsePin reads a SHA-256 in hexadecimal, with colons or without, or base64.
 func parsePin(s string) ([]byte, error) {
 	t := strings.TrimSpace(s)
-	if len(t) > 7 && strings.EqualFold(t[:6], "sha256") {
+	if i := strings.Index(strings.ToLower(t), "fingerprint="); i >= 0 {
+		t = t[i+len("fingerprint="):]
+	} else if len(t) > 7 && strings.EqualFold(t[:6], "sha256") {
 		t = strings.TrimLeft(t[6:], ":/-= ")
 	}
 	if b, err := hex.DecodeString(strings.ReplaceAll(t, ":", "")); err == nil && len(b) == sha256.Size {

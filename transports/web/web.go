@@ -13,9 +13,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"davbus.org/davbus/transports/route"
@@ -223,8 +225,19 @@ func (c *Client) once(req *http.Request) (*http.Response, error) {
 		req.Header.Set("Accept-Encoding", "identity")
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(c.patience(req), func() { cancel(&Timeout{Waiting: "an answer to begin"}) })
-	resp, err := c.wire.RoundTrip(req.WithContext(ctx))
+	var answered atomic.Bool
+	timer := time.AfterFunc(time.Hour, func() {
+		if !answered.Load() {
+			cancel(&Timeout{Waiting: "an answer to begin"})
+		}
+	})
+	// It runs from when the request was sent: dialling and writing have limits of
+	// their own, and a large body takes its time.
+	sent := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { timer.Reset(c.patience(req)) },
+	})
+	resp, err := c.wire.RoundTrip(req.WithContext(sent))
+	answered.Store(true) // some servers answer before they have heard all
 	timer.Stop()
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && req.Context().Err() == nil {
