@@ -288,3 +288,9 @@ func (k *Keeper) tellProgress(j *job) {
 		k.emit(engine.JobProgress{Job: j.st.ID, Progress: p})
 	}
 }
+
+func (k *Keeper) tellItems(j *job) {
+	for batch := range slices.Chunk(j.progress.untold(), itemBatch) {
+		k.emit(engine.JobItems{Job: j.st.ID, Items: batch})
+	}
+}

@@ -63,7 +63,7 @@ func checkParams(specs []engine.ParamSpec, params engine.Params) error {
 		}
 	}
 	for _, s := range specs {
-		if v, ok := params[s.Name]; s.Required && (!ok || v == "") {
+		if v, ok := params[s.Name]; s.Required && (!ok || v == "") && params[s.Name+"-command"] == nil {
 			return fmt.Errorf("the parameter %q is required", s.Name)
 		}
 	}

@@ -106,24 +106,24 @@ func (p *progress) item(step engine.ItemStep) {
 	full := len(p.items) >= itemBatch || time.Since(p.itemsAt) >= 2*tellEvery
 	p.mu.Unlock()
 	if full {
-		p.flush()
+		// It does not wait for the keeper: who tells an item may be inside a
+		// transaction of the ledger, and the keeper may be waiting for that.
+		p.tell()
 	}
 }
 
-// flush tells the items that wait to be told.
-func (p *progress) flush() {
+// untold takes the items that wait to be told.
+func (p *progress) untold() []engine.ItemStep {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	items := p.items
 	p.items, p.itemsAt = nil, time.Now()
-	p.mu.Unlock()
-	if len(items) == 0 {
-		return
-	}
-	p.keeper.post(func() {
-		for batch := range slices.Chunk(items, itemBatch) {
-			p.keeper.emit(engine.JobItems{Job: p.job.st.ID, Items: batch})
-		}
-	})
+	return items
+}
+
+// flush tells the items that wait to be told, and returns when they are.
+func (p *progress) flush() {
+	p.keeper.post(func() { p.keeper.tellItems(p.job) })
 }
 
 // A sink is the part of the progress that one set tells.

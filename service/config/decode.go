@@ -90,7 +90,7 @@ func (f *Folder) accountOf(a engine.AccountConfig, d *document) (engine.AccountC
 		}
 	}
 	for _, s := range specs {
-		if s.Required && a.Params[s.Name] == nil {
+		if s.Required && a.Params[s.Name] == nil && a.Params[s.Name+"-command"] == nil {
 			return a, d.fault(1, 1, "the key %q is missing", keyOf(s.Name))
 		}
 	}
