@@ -289,7 +289,7 @@ func (k *Keeper) tellProgress(j *job) {
 	}
 }
 
-func (k *Keeper) tellItems(j *job) {
+func (k *Keeper) tellSteps(j *job) {
 	for batch := range slices.Chunk(j.progress.untold(), itemBatch) {
 		k.emit(engine.JobItems{Job: j.st.ID, Items: batch})
 	}

@@ -167,7 +167,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		case j := <-k.moved:
 			j.told.Store(false)
 			k.tellProgress(j)
-			k.tellItems(j)
+			k.tellSteps(j)
 			k.finishStep()
 		case <-timer.C:
 			k.tick(time.Now())

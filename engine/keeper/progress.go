@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -123,7 +122,7 @@ func (p *progress) untold() []engine.ItemStep {
 
 // flush tells the items that wait to be told, and returns when they are.
 func (p *progress) flush() {
-	p.keeper.post(func() { p.keeper.tellItems(p.job) })
+	p.keeper.post(func() { p.keeper.tellSteps(p.job) })
 }
 
 // A sink is the part of the progress that one set tells.
