@@ -19,6 +19,9 @@ type dirs struct {
 // The configuration's folder is made when something is written there.
 func findDirs(getenv func(string) string) (dirs, error) {
 	d := dirs{home: xdg.Home, config: filepath.Join(xdg.ConfigHome, "davbus"), state: filepath.Join(xdg.StateHome, "davbus")}
+	if base := getenv("XDG_STATE_HOME"); filepath.IsAbs(base) {
+		d.state = filepath.Join(base, "davbus")
+	}
 	if err := private(d.state); err != nil {
 		return d, err
 	}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"os/exec"
@@ -50,6 +51,7 @@ type printed struct {
 const (
 	printedFor  = time.Minute
 	commandTime = time.Minute
+	keyringTime = 3 * time.Minute // a person may have to unlock it
 	maxSecret   = 64 << 10
 )
 
@@ -198,11 +200,13 @@ func (s *secrets) Set(id engine.AccountID, name string, value []byte, store stri
 	key := secretKey{id, name}
 	inKeyring := s.keyring != nil && store != "session"
 	if inKeyring {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), keyringTime)
 		defer cancel()
-		if err := s.keyring.Set(ctx, id, name, value); err != nil {
+		err := s.keyring.Set(ctx, id, name, value)
+		if err != nil && !engine.IsKind(err, engine.Offline) {
 			return err
 		}
+		inKeyring = err == nil // without a keyring it is kept for the session, and State says so
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,9 +224,9 @@ func (s *secrets) Set(id engine.AccountID, name string, value []byte, store stri
 // Forget removes a secret, or with name "" all secrets of an account.
 func (s *secrets) Forget(id engine.AccountID, name string) error {
 	if s.keyring != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), keyringTime)
 		defer cancel()
-		if err := s.keyring.Forget(ctx, id, name); err != nil && !engine.IsKind(err, engine.Offline) && !engine.IsKind(err, engine.AuthRequired) {
+		if err := s.keyring.Forget(ctx, id, cmp.Or(name, "password")); err != nil && !engine.IsKind(err, engine.Offline) && !engine.IsKind(err, engine.AuthRequired) {
 			return err
 		}
 	}
