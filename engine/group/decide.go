@@ -185,7 +185,7 @@ func (r *run) stepText(s *plan.Step, row *plan.Row, d *decision) ([]byte, error)
 // quarantine leaves out what was refused lately, and would be again: the same
 // text, before the time of its next try.
 func (r *run) quarantine(p plan.Plan, d *decision) plan.Plan {
-	if r.opt.Slow || len(r.old) == 0 {
+	if len(r.old) == 0 {
 		return p
 	}
 	var rest plan.Plan
@@ -201,7 +201,8 @@ func (r *run) quarantine(p plan.Plan, d *decision) plan.Plan {
 			if op.Verb == plan.Delete {
 				sum = op.Was
 			}
-			if !is || old.Sum != sum || old.Verb != verbOf(op.Verb) || !old.NextTry.After(r.now) {
+			later := old.NextTry.After(r.now) && !r.opt.Slow || r.elsewhere[at]
+			if !is || old.Sum != sum || old.Verb != verbOf(op.Verb) || !later {
 				return false
 			}
 			d.waiting[at] = true

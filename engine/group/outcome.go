@@ -86,7 +86,7 @@ func (w *writer) recordDeletion(c *ledger.Change, t *task) error {
 		return err
 	}
 	w.mu.Lock()
-	forget := true
+	forget := !t.entry.unsure
 	if k := t.entry.marks[w.m.n]; k != nil {
 		gone := *k
 		gone.Gone = true
@@ -140,6 +140,7 @@ func (w *writer) recordFailure(c *ledger.Change, t *task, err error) error {
 		w.setMoved() // it may have come here just now
 		w.mu.Lock()
 		w.again = true
+		w.elsewhere[place{w.m.ID, plan.Key(t.entry.Key)}] = true
 		w.mu.Unlock()
 	}
 	w.complainOp(t, err)

@@ -37,7 +37,11 @@ type run struct {
 	failure  error
 	slow     string
 	again    bool
-	moved    bool // somebody changed an item while it was being written
+
+	// elsewhere are new items that a server refused since it has their UID: they
+	// wait for the end of the job.
+	elsewhere map[place]bool
+	moved     bool // somebody changed an item while it was being written
 }
 
 // A place is one item at one member.
@@ -85,14 +89,17 @@ type seen struct {
 type entry struct {
 	ledger.Item
 	marks []*ledger.Mark // by member
-	given ledger.TextID  // the text to agree on, where no member holds it
+
+	// unsure says that some member may have been given the item and was not read
+	// since: until it is, the item is not forgotten.
+	unsure bool
 }
 
 // changes collects names for Result.Changed.
 type changes struct{ added, modified, removed map[string]bool }
 
 func newRun(set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) *run {
-	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}}
+	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}, elsewhere: map[place]bool{}}
 	for n, m := range members {
 		r.members = append(r.members, &member{Member: m, n: n, err: m.Err, look: true})
 	}
@@ -142,6 +149,7 @@ func (r *run) sync(ctx context.Context) error {
 		if n > 0 {
 			r.failure = nil // the set was compared; its members tell what failed
 		}
+		r.opt.Decide, r.opt.Restore = nil, false // done
 		if !r.moved || n+1 == rounds || r.opt.DryRun {
 			break
 		}

@@ -40,6 +40,7 @@ func (r *run) match() ([]plan.Row, error) {
 }
 
 func (r *run) rows() []plan.Row {
+	doubts := r.doubts()
 	rows := make([]plan.Row, 0, len(r.entries))
 	marks := make([]plan.Mark, 0, len(r.entries)*len(r.members))
 	for _, e := range r.byID {
@@ -48,12 +49,29 @@ func (r *run) rows() []plan.Row {
 			if k != nil {
 				marks = append(marks, planMark(k))
 				row.Marks[n] = &marks[len(marks)-1]
+			} else if i := doubts[place{r.members[n].ID, row.Key}]; i != nil {
+				row.Marks[n] = &plan.Mark{Sum: i.Sum, Version: i.Version}
+				e.unsure = true
 			}
 		}
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b plan.Row) int { return strings.Compare(string(a.Key), string(b.Key)) })
 	return rows
+}
+
+// doubts are the writes that may have given an item to a member. They stand for a
+// mark until the member is read and tells.
+func (r *run) doubts() map[place]*ledger.Intent {
+	doubts := map[place]*ledger.Intent{}
+	for _, m := range r.members {
+		for i := range m.intents {
+			if at := &m.intents[i]; at.Verb == engine.Create {
+				doubts[place{m.ID, plan.Key(at.Key)}] = at
+			}
+		}
+	}
+	return doubts
 }
 
 func planMark(k *ledger.Mark) plan.Mark {
