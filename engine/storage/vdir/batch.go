@@ -232,6 +232,9 @@ func (b *batch) finish(ctx context.Context) error {
 		return nil
 	}
 	if err := b.d.sync(); err != nil {
+		for _, c := range b.changes {
+			b.f.source.own.unwritten(b.f.path() + "/" + c.name)
+		}
 		b.changes = nil // their fate is not known
 		return b.f.writeFail("write to", b.f.path(), err)
 	}

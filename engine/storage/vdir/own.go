@@ -54,6 +54,20 @@ func (o *ownWrites) release(file string, moved bool) {
 	}
 }
 
+// made is called when a folder was made, and maybe the root: who watches looks
+// for what is not watched yet, since a root that was not there makes no report.
+func (o *ownWrites) made() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.wake == nil {
+		return
+	}
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
 func (o *ownWrites) set(file string, w ownWrite) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

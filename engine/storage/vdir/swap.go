@@ -19,6 +19,9 @@ func (b *batch) commit(c *change) {
 	case engine.Delete:
 		c.out.Err = b.delete(c)
 	}
+	if c.out.Err != nil {
+		b.f.source.own.unwritten(b.f.path() + "/" + c.name)
+	}
 }
 
 // create gives the new file the first name that nothing bears. That another
@@ -137,10 +140,12 @@ func (b *batch) replaceByMove(c *change) error {
 	switch {
 	case err == unix.EEXIST: // somebody saved in that moment
 		b.d.remove(c.temp)
-		return b.dropText(c, text, b.changed(c))
+		b.d.remove(text)
+		return b.changed(c)
 	case err != nil:
 		b.d.place(c.temp, c.name)
-		return b.dropText(c, text, b.f.writeFail("replace", b.f.on(c.Old.Ref), err))
+		b.d.remove(text)
+		return b.f.writeFail("replace", b.f.on(c.Old.Ref), err)
 	}
 	b.d.remove(c.temp)
 	return nil
@@ -175,10 +180,7 @@ func (b *batch) moveAway(c *change) error {
 }
 
 // drop removes what was staged for a change that failed.
-func (b *batch) drop(c *change, err error) error { return b.dropText(c, c.temp, err) }
-
-func (b *batch) dropText(c *change, temp string, err error) error {
-	b.d.remove(temp)
-	b.f.source.own.unwritten(b.f.path() + "/" + c.name)
+func (b *batch) drop(c *change, err error) error {
+	b.d.remove(c.temp)
 	return err
 }

@@ -160,6 +160,7 @@ func (s *Source) Make(ctx context.Context, c engine.Collection) (engine.Collecti
 	if err := root.mkdir(name); err != nil {
 		return engine.Collection{}, fail("make", path, err)
 	}
+	s.own.made()
 	if err := root.sync(); err != nil {
 		return engine.Collection{}, fail("make", path, err)
 	}

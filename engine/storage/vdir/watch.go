@@ -3,7 +3,9 @@ package vdir
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"davbus.org/davbus/engine"
@@ -58,6 +60,7 @@ func (s *Source) Watch(ctx context.Context, touch func(where string)) error {
 			for _, folder := range s.own.takeMoved() {
 				touch(folder)
 			}
+			err = run.tend()
 		}
 		if err != nil {
 			return err
@@ -96,21 +99,22 @@ func (r *watch) tend() error {
 			r.touch(r.where(path))
 		}
 	}
-	for path, ident := range here {
-		if r.folders[path] == ident {
-			continue
-		}
-		if r.folders[path] != "" {
+	for _, path := range slices.Sorted(maps.Keys(here)) {
+		known := r.folders[path]
+		if known != "" && known != here[path] {
 			r.w.Remove(path)
 		}
+		// What is watched is added too: it costs nothing, and mends a watch that was
+		// lost when folders came and went faster than reports.
 		if err := r.w.Add(path); err != nil {
 			if r.gone(path) {
 				continue
 			}
 			return engine.Fail(engine.LimitExceeded, "watch", path, "%w; raise fs.inotify.max_user_watches", err)
 		}
-		r.folders[path] = ident
-		r.touch(r.where(path))
+		if r.folders[path] = here[path]; known != here[path] {
+			r.touch(r.where(path))
+		}
 	}
 	return nil
 }
@@ -142,6 +146,7 @@ func (r *watch) event(e fsnotify.Event) error {
 		return r.tend()
 	case folder == r.s.opt.Path:
 		if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 && goodFolder(name) {
+			r.touch(e.Name) // also if it has come and gone meanwhile
 			return r.tend()
 		}
 	case r.folders[folder] != "" && concerns(name) && e.Op != fsnotify.Chmod && !r.echo(e.Name, folder, name):
