@@ -88,7 +88,7 @@ type tail struct {
 	text []byte
 }
 
-const tailBytes = 16 << 10
+const tailBytes = 1 << 20
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
