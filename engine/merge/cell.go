@@ -16,6 +16,8 @@ type cell struct {
 	about  string // what it is about, in a bucket that has such: an address, an occurrence. It never changes
 	value  string // the part of says that tells best which one it is: the value without parameters
 
+	grouped bool // it is a group of a card
+
 	node  *item.Node // where it is
 	parts []int      // which parts of node it is
 	nth   int        // which value of the list; -1 for anything else
@@ -104,12 +106,13 @@ func (c *cell) group() {
 		p := &c.node.Parts[i]
 		base := p.Base()
 		says = append(says, base+":"+p.Content())
-		if c.bucket == "" || isLabel(c.bucket) || !isLabel(base) && base < c.bucket {
+		better := isLabel(c.bucket) && !isLabel(base) || isLabel(c.bucket) == isLabel(base) && base < c.bucket
+		if c.bucket == "" || better {
 			c.bucket, c.value = base, string(p.Value)
 		}
 	}
 	slices.Sort(says)
-	c.says = "group\n" + strings.Join(says, "\n")
+	c.grouped, c.says = true, "group\n"+strings.Join(says, "\n")
 }
 
 // isLabel tells a property that says something about the others of its group.

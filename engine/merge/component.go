@@ -3,7 +3,6 @@ package merge
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"davbus.org/davbus/engine/item"
 )
@@ -42,8 +41,11 @@ type component struct {
 	out     *output
 }
 
-// A said is what a member's mark and text say, by bucket.
-type said struct{ mark, text map[string]string }
+// A said is what a member's mark and text are made of, and what they say by bucket.
+type said struct {
+	marked, made []*cell
+	mark, text   map[string]string
+}
 
 // component merges one component that agreed has.
 func (m *merger) component(agreed *item.Node, views []view) *output {
@@ -52,8 +54,14 @@ func (m *merger) component(agreed *item.Node, views []view) *output {
 	split := disputedLists(agreed, views)
 	c.cells = cellsOf(agreed, split)
 	c.count(c.cells)
+	for _, v := range views {
+		marked, made := cellsOf(v.mark, split), cellsOf(v.text, split)
+		c.count(marked)
+		c.count(made)
+		c.said = append(c.said, said{marked, made, saying(marked), saying(made)})
+	}
 	for i, v := range views {
-		c.compare(i, v, split)
+		c.compare(i, v)
 	}
 	c.units()
 	if agreed.Name == "VCALENDAR" {
@@ -82,9 +90,9 @@ func (c *component) count(cells []*cell) {
 	}
 }
 
-// single tells whether two cells of a bucket stand against each other.
-func (c *component) single(bucket string) bool {
-	return bucket != "" && !c.several[bucket] && !slices.Contains(repeated, bucket) && !strings.HasPrefix(bucket, componentPrefix)
+// single tells whether another cell of its bucket would stand against a cell.
+func (c *component) single(x *cell) bool {
+	return x.bucket != "" && x.child == nil && !x.grouped && !c.several[x.bucket] && !slices.Contains(repeated, x.bucket)
 }
 
 // disputedLists are the lists that must be merged value by value, because more
@@ -93,9 +101,9 @@ func (c *component) single(bucket string) bool {
 func disputedLists(agreed *item.Node, views []view) map[string]bool {
 	split := map[string]bool{}
 	touched := map[string]int{}
-	base := saying(cellsOf(agreed, nil))
+	base := saying(listsOf(agreed))
 	for _, v := range views {
-		mark, text := saying(cellsOf(v.mark, nil)), saying(cellsOf(v.text, nil))
+		mark, text := saying(listsOf(v.mark)), saying(listsOf(v.text))
 		for _, bucket := range lists {
 			if mark[bucket] == text[bucket] {
 				continue
@@ -108,12 +116,22 @@ func disputedLists(agreed *item.Node, views []view) map[string]bool {
 	return split
 }
 
+// listsOf are the lists of a component, line by line.
+func listsOf(n *item.Node) (cells []*cell) {
+	if n == nil {
+		return nil
+	}
+	for p := range n.Lines {
+		if base := p.Base(); slices.Contains(lists, base) {
+			cells = append(cells, &cell{bucket: base, says: p.Content()})
+		}
+	}
+	return cells
+}
+
 // compare finds out what one member did.
-func (c *component) compare(i int, v view, split map[string]bool) {
-	mark, text := cellsOf(v.mark, split), cellsOf(v.text, split)
-	c.count(mark)
-	c.count(text)
-	c.said = append(c.said, said{saying(mark), saying(text)})
+func (c *component) compare(i int, v view) {
+	mark, text := c.said[i].marked, c.said[i].made
 	// What others did to one of many since the mark cannot be told from place alone.
 	base := matching(c.cells, mark, !v.behind) // agreed by mark
 	made := matching(mark, text, true)         // mark by text
@@ -125,7 +143,7 @@ func (c *component) compare(i int, v view, split map[string]bool) {
 		c.compareCell(i, v, base[m], m, became[m])
 	}
 	// What only the member had, as its server adds it, is new once it is edited.
-	news := slices.DeleteFunc(text, func(t *cell) bool {
+	news := slices.DeleteFunc(slices.Clone(text), func(t *cell) bool {
 		m := made[t]
 		return m != nil && (base[m] != nil || m.says == t.says)
 	})
@@ -143,7 +161,7 @@ func (c *component) meeting(beside, news []*cell) map[*cell]*cell {
 		func(x *cell) string { return x.says },
 		func(x *cell) string { return x.about },
 		func(x *cell) string {
-			if c.single(x.bucket) {
+			if c.single(x) {
 				return x.bucket
 			}
 			return ""

@@ -58,11 +58,17 @@ func (c *component) descend(a *cell) {
 	if len(deleted) > 0 && (len(deleted) < len(changes) || !agree(deleted)) {
 		c.clash(a.bucket)
 	}
+	// The edits are merged also where a deletion stands against them: what clashes
+	// must not depend on which came first.
+	var inner *output
+	if len(c.known[a]) > 0 {
+		inner = c.component(a.child, c.known[a])
+	}
 	switch {
 	case len(changes) > 0 && changes[0].text == nil && !changes[0].lost:
 		c.out.replace(a, nil)
-	case len(c.known[a]) > 0:
-		c.out.within(a, c.component(a.child, c.known[a]))
+	case inner != nil:
+		c.out.within(a, inner)
 	}
 }
 
@@ -71,7 +77,7 @@ func (c *component) add(bucket string, changes []change) {
 	switch {
 	case c.ignores(bucket):
 		return
-	case c.renews(bucket) && c.single(bucket):
+	case c.renews(bucket) && c.single(changes[0].text):
 		c.out.add(newest(changes[0].text, changes), nil)
 		return
 	case bucket != zoneBucket && slices.ContainsFunc(changes, func(ch change) bool { return ch.lost }):
@@ -82,7 +88,7 @@ func (c *component) add(bucket string, changes []change) {
 	for n, x := range union(changes) {
 		key := strconv.Itoa(n)
 		switch {
-		case c.single(bucket):
+		case c.single(x):
 			key = "the only one"
 		case x.about != "":
 			key = "about " + x.about

@@ -28,7 +28,7 @@ func (c *component) units() {
 			}
 			unaware := c.views[i].behind || c.views[i].mark == nil
 			if unaware && agreed != mark && agreed != text && agreed != whole(nil, unit) {
-				c.clashOf(unit, s)
+				c.clashOf(unit, base, s.text)
 				if c.views[i].mark == nil {
 					c.leaveOut(i, unit)
 				}
@@ -37,8 +37,7 @@ func (c *component) units() {
 			case first < 0:
 				first = i
 			case text != whole(c.said[first].text, unit):
-				c.clashOf(unit, s)
-				c.clashOf(unit, c.said[first])
+				c.clashOf(unit, c.said[first].text, s.text)
 				c.leaveOut(i, unit)
 			}
 		}
@@ -53,10 +52,10 @@ func whole(says map[string]string, unit []string) string {
 	return strings.Join(all, "\n\n")
 }
 
-// clashOf notes a clash of those properties of a unit that were changed.
-func (c *component) clashOf(unit []string, s said) {
+// clashOf notes a clash of those properties of a unit of which two texts differ.
+func (c *component) clashOf(unit []string, a, b map[string]string) {
 	for _, bucket := range unit {
-		if s.mark[bucket] != s.text[bucket] {
+		if a[bucket] != b[bucket] {
 			c.clash(bucket)
 		}
 	}
