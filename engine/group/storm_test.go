@@ -487,7 +487,7 @@ func (s *storm) unquiet() string {
 
 // TestStorm lives through as many storms as DAVBUS_STORMS says.
 func TestStorm(t *testing.T) {
-	storms := uint64(300)
+	storms := uint64(stormCount)
 	if n, err := strconv.ParseUint(os.Getenv("DAVBUS_STORMS"), 10, 64); err == nil {
 		storms = n
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+	"sync/atomic"
 )
 
 // A writer is the one connection that writes. Changes that arrive while it is
@@ -18,6 +19,8 @@ type writer struct {
 	busy   bool
 	closed bool
 	idle   sync.Cond
+
+	commits atomic.Int64 // made so far, for whoever wonders
 
 	// Of whoever is committing:
 	statements map[string]*sql.Stmt
@@ -110,6 +113,7 @@ func (w *writer) commit(batch []waiting) []error {
 		w.run("ROLLBACK")
 		return all(err)
 	}
+	w.commits.Add(1)
 	return errs
 }
 

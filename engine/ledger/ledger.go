@@ -28,7 +28,8 @@ type Ledger struct {
 	mu   sync.Mutex
 	sets map[SetKey]*Set
 
-	now func() time.Time
+	now   func() time.Time
+	fresh bool // made just now
 }
 
 // Opened tells how a ledger was found.

@@ -19,20 +19,17 @@ var errDamaged = errors.New("the file is damaged")
 
 func open(path string, now func() time.Time) (*Ledger, Opened, error) {
 	var found Opened
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		found.Fresh = true
-	}
 	l, err := try(fileDSN(path), now)
 	if errors.Is(err, errDamaged) {
 		if found.SetAside, err = setAside(path, now()); err != nil {
 			return nil, found, fail("set aside", err)
 		}
-		found.Fresh = true
 		l, err = try(fileDSN(path), now)
 	}
 	if err != nil {
 		return nil, found, fail("open", err)
 	}
+	found.Fresh = l.fresh
 	return l, found, nil
 }
 
@@ -124,6 +121,7 @@ func (l *Ledger) create() error {
 	if tables > 0 {
 		return errDamaged // tables without a version: not a file that we left whole
 	}
+	l.fresh = true
 	return l.do(func(t *tx) error {
 		if err := t.w.run(schema); err != nil {
 			return err
