@@ -31,7 +31,7 @@ func TestTheExamplesAreGoodConfiguration(t *testing.T) {
 		t.Errorf("the example says of its values that they are the defaults: %+v", c.Groups[0])
 	}
 	for _, a := range c.Accounts {
-		kind := newKinds(dirs{}, nil).table()[a.Kind]
+		kind := newKinds(dirs{}, nil, newPlugins(dirs{}, nil)).table()[a.Kind]
 		if kind.Syntax != nil && kind.Syntax(a.Params) != nil {
 			t.Errorf("%s: %v", a.ID, kind.Syntax(a.Params))
 		}
@@ -58,7 +58,7 @@ func TestThePageDocumentsEveryParameter(t *testing.T) {
 		"log-level": true, "idle-exit-sec": true, "display-name": true, "enabled": true, "members": true, "create-missing": true, "direction": true,
 		"conflict-policy": true, "conflict-command": true, "read-only-policy": true, "interval-sec": true, "hold-items": true, "hold-percent": true,
 	}
-	for kind, k := range newKinds(dirs{}, nil).table() {
+	for kind, k := range newKinds(dirs{}, nil, newPlugins(dirs{}, nil)).table() {
 		for _, s := range k.Params {
 			used[s.Name] = true
 			if !s.Secret && !documented[s.Name] {
@@ -77,7 +77,7 @@ func TestThePageDocumentsEveryParameter(t *testing.T) {
 }
 
 func TestPlacesAreToldWithoutALogin(t *testing.T) {
-	k := newKinds(dirs{home: "/home/me", session: "/run/user/7"}, nil)
+	k := newKinds(dirs{home: "/home/me", session: "/run/user/7"}, nil, newPlugins(dirs{home: "/home/me", session: "/run/user/7"}, nil))
 	for _, c := range []struct {
 		url, via string
 		want     keeper.Place
@@ -121,7 +121,7 @@ func TestSyntaxOfURLsRoutesAndPaths(t *testing.T) {
 			t.Errorf("%v: %v", c.p, err)
 		}
 	}
-	k := newKinds(dirs{home: "/home/me"}, nil)
+	k := newKinds(dirs{home: "/home/me"}, nil, newPlugins(dirs{home: "/home/me"}, nil))
 	for path, want := range map[string]string{"~": "/home/me", "~/a/../b": "/home/me/b", "%h/x": "/home/me/x", "/a/": "/a", "/~/x": "/~/x"} {
 		if got := k.vdirPath(engine.Params{"path": path}); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)

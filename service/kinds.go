@@ -18,27 +18,30 @@ import (
 type kinds struct {
 	dirs    dirs
 	secrets *secrets
+	plugins *plugins
 
 	mu      sync.Mutex
 	clients map[*web.Client]bool // open ones
 	past    web.Stats            // of those that are closed
 }
 
-func newKinds(d dirs, s *secrets) *kinds {
-	return &kinds{dirs: d, secrets: s, clients: map[*web.Client]bool{}}
+func newKinds(d dirs, s *secrets, p *plugins) *kinds {
+	return &kinds{dirs: d, secrets: s, plugins: p, clients: map[*web.Client]bool{}}
 }
 
 // table is the list of kinds.
 func (k *kinds) table() keeper.Kinds {
-	return keeper.Kinds{
+	table := keeper.Kinds{
 		"dav":  {Params: davParams(), Open: k.openDAV, Syntax: davSyntax, Place: k.davPlace},
 		"vdir": {Params: vdirParams(), Open: k.openVdir, Syntax: vdirSyntax, Found: k.foundVdir},
 	}
+	k.plugins.table(table)
+	return table
 }
 
 // specs tells the configuration which keys a kind has.
 func (p *program) specs(kind string) ([]engine.ParamSpec, bool) {
-	k, ok := newKinds(p.dirs, nil).table()[kind]
+	k, ok := newKinds(p.dirs, nil, p.plugins).table()[kind]
 	return k.Params, ok
 }
 

@@ -60,6 +60,18 @@ func (r redactor) Write(p []byte) (int, error) {
 func (l *log) say(text string)              { l.out.Info().Msg(text) }
 func (l *log) fault(text string, err error) { l.out.Warn().Err(err).Msg(text) }
 
+// plugin passes on what a plugin says; its words are text, whatever they hold.
+func (l *log) plugin(account, level, text string) {
+	e := l.out.Info()
+	switch level {
+	case "debug":
+		e = l.out.Debug()
+	case "warn", "error":
+		e = l.out.Warn()
+	}
+	e.Str("account", account).Str("says", text).Msg("plugin")
+}
+
 // configured takes the level of a configuration that was loaded anew, unless the
 // command line named one.
 func (l *log) configured(d config.Daemon) {

@@ -53,6 +53,7 @@ func Run(ctx context.Context, o Options) error {
 	defer unlock()
 
 	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1)}
+	p.plugins = newPlugins(d, pluginDirs())
 	p.folder = config.Open(d.config, p.specs)
 	cfg, err := p.folder.Load()
 	if err != nil {
@@ -71,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer book.Close()
-	p.kinds = newKinds(d, p.secrets)
+	p.kinds = newKinds(d, p.secrets, p.plugins)
 	p.keeper, err = keeper.New(keeper.Options{
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
 		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
@@ -79,6 +80,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	p.plugins.attach(book, p.keeper, p.log)
 	if opened.SetAside != "" {
 		p.log.say("the ledger was damaged and was set aside as " + opened.SetAside + "; the next sync compares everything, and deletes nothing")
 	}
@@ -91,6 +93,7 @@ type program struct {
 	started time.Time
 	folder  *config.Folder
 	secrets *secrets
+	plugins *plugins
 	kinds   *kinds
 	keeper  *keeper.Keeper
 	log     *log

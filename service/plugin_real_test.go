@@ -1,0 +1,124 @@
+//go:build real
+
+package service
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"davbus.org/davbus/dbusapi/client"
+)
+
+// installPlugin puts a plugin of ours where davbusd finds it.
+func (d *rig) installPlugin(id string) {
+	d.Helper()
+	program, err := filepath.Abs("../data/plugins/davbus-" + id)
+	d.must(err)
+	text, err := os.ReadFile("../data/plugins/" + id + ".yaml")
+	d.must(err)
+	folder := filepath.Join(d.Share, "davbus", "plugins")
+	d.must(os.MkdirAll(folder, 0o700))
+	described := strings.Replace(string(text), "[davbus-"+id+"]", "["+program+"]", 1)
+	d.must(os.WriteFile(filepath.Join(folder, id+".yaml"), []byte(described), 0o600))
+}
+
+func (d *rig) read(path string) string {
+	d.Helper()
+	text, err := os.ReadFile(filepath.Join(d.Dir, path))
+	d.must(err)
+	return string(text)
+}
+
+// edit changes a file by hand.
+func (d *rig) edit(path, from, to string) {
+	d.Helper()
+	text := d.read(path)
+	if strings.Count(text, from) != 1 {
+		d.Fatalf("%q stands %d times in %s:\n%s", from, strings.Count(text, from), path, text)
+	}
+	d.must(os.WriteFile(filepath.Join(d.Dir, path), []byte(strings.Replace(text, from, to, 1)), 0o600))
+}
+
+func TestATodoTxtFileIsKeptInStepWithAFolder(t *testing.T) {
+	d := home(t)
+	d.installPlugin("todotxt")
+	d.write("todo.txt", "(A) Call Mum +family due:2026-12-01\nBuy milk\n")
+	d.must(os.MkdirAll(filepath.Join(d.Dir, "pim", "tasks"), 0o700))
+	d.start()
+	d.account("todo", "plugin:todotxt", "path", filepath.Join(d.Dir, "todo.txt"))
+	d.account("local", "vdir", "path", filepath.Join(d.Dir, "pim"), "kind", "calendar")
+	_, err := d.c.AddGroup(t.Context(), "tasks", []string{"todo/todo", "local/tasks"}, client.Options{"interval-sec": uint32(0)})
+	d.must(err)
+
+	d.sync("tasks", "success")
+	if got := d.files("pim/tasks"); !strings.Contains(got, "Call Mum") || !strings.Contains(got, "Buy milk") {
+		t.Fatalf("in the folder: %s", got)
+	}
+
+	// An edit by hand in the file, a new task and an edit in the folder.
+	d.edit("todo.txt", "Buy milk", "Buy oat milk")
+	d.write("pim/tasks/new.ics", strings.NewReplacer("VEVENT", "VTODO", "DTSTART:20260102T100000Z\r\n", "").Replace(vevent("new", "Water the plants")))
+	d.sync("tasks", "success")
+	if got := d.files("pim/tasks"); !strings.Contains(got, "Buy oat milk") || strings.Contains(got, "Buy milk") {
+		t.Errorf("in the folder: %s", got)
+	}
+	if got := d.read("todo.txt"); !strings.Contains(got, "Water the plants uid:new\n") || !strings.Contains(got, "(A) Call Mum +family due:2026-12-01 uid:") {
+		t.Errorf("the file:\n%s", got)
+	}
+
+	// A task that is done in the file is done in the folder, a line that goes is gone.
+	d.edit("todo.txt", "(A) Call Mum", "x 2026-11-24 (A) Call Mum")
+	text := d.read("todo.txt")
+	var kept []string
+	for _, line := range strings.SplitAfter(text, "\n") {
+		if !strings.Contains(line, "plants") {
+			kept = append(kept, line)
+		}
+	}
+	d.must(os.WriteFile(filepath.Join(d.Dir, "todo.txt"), []byte(strings.Join(kept, "")), 0o600))
+	d.sync("tasks", "success")
+	if got := d.files("pim/tasks"); strings.Contains(got, "plants") {
+		t.Errorf("in the folder: %s", got)
+	}
+	done := 0
+	names, err := filepath.Glob(filepath.Join(d.Dir, "pim", "tasks", "*.ics"))
+	d.must(err)
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		d.must(err)
+		if strings.Contains(string(text), "STATUS:COMPLETED") {
+			done++
+		}
+	}
+	if done != 1 {
+		t.Errorf("%d tasks are done in the folder", done)
+	}
+
+	// At rest nothing is written.
+	before := d.read("todo.txt")
+	report := d.sync("tasks", "success")
+	if n := report.Int("added") + report.Int("modified") + report.Int("removed"); n != 0 || d.read("todo.txt") != before {
+		t.Errorf("a second sync did %d things", n)
+	}
+}
+
+func TestAPluginThatFailsHarmsNobodyElse(t *testing.T) {
+	d := home(t)
+	d.installPlugin("todotxt")
+	d.write("a/cal/one.ics", vevent("one", "One"))
+	d.start()
+	d.account("broken", "plugin:todotxt", "path", filepath.Join(d.Dir, "todo.txt"), "command", []string{"/bin/false"})
+	d.account("a", "vdir", "path", filepath.Join(d.Dir, "a"))
+	d.account("b", "vdir", "path", filepath.Join(d.Dir, "b"))
+	_, err := d.c.AddGroup(t.Context(), "both", []string{"a", "b", "broken"}, client.Options{"create-missing": []string{"b"}, "interval-sec": uint32(0)})
+	d.must(err)
+	report := d.sync("both", "partial")
+	if got := d.files("b/cal"); got != "One" {
+		t.Errorf("in the folder: %s", got)
+	}
+	if name := report.Str("error-name"); name != "org.davbus.Sync1.Error.PluginGone" {
+		t.Errorf("the report says %q", name)
+	}
+}
