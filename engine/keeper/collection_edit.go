@@ -113,17 +113,17 @@ func (k *Keeper) setMeta(ctx context.Context, id engine.MemberID, v view, set en
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	now := maps.Clone(v.cols[i].Meta)
+	if now == nil {
+		now = engine.Meta{}
+	}
+	maps.Copy(now, set)
+	for _, key := range unset {
+		delete(now, key)
+	}
+	v.cols[i].Meta = now // for the sync that follows
 	k.post(func() {
-		k.editCollection(id, func(st *engine.CollectionState) {
-			st.Meta = maps.Clone(st.Meta)
-			if st.Meta == nil {
-				st.Meta = engine.Meta{}
-			}
-			maps.Copy(st.Meta, set)
-			for _, key := range unset {
-				delete(st.Meta, key)
-			}
-		})
+		k.editCollection(id, func(st *engine.CollectionState) { st.Meta = now })
 	})
 	return nil
 }

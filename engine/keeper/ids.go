@@ -33,7 +33,7 @@ func giveIDs(known map[string]ledger.KnownCollection, found []engine.Collection)
 	for _, c := range fresh {
 		old, ok := known[c.Identity]
 		if !ok {
-			id, instead := freshID(known, c)
+			id, instead := freshID(known, here, c)
 			if instead != "" {
 				delete(known, instead)
 				forgotten = append(forgotten, instead)
@@ -57,7 +57,7 @@ func giveIDs(known map[string]ledger.KnownCollection, found []engine.Collection)
 
 // freshID is the id of a collection that was never seen. Where one that
 // vanished had the name, the new one takes its place.
-func freshID(known map[string]ledger.KnownCollection, c engine.Collection) (id, instead string) {
+func freshID(known map[string]ledger.KnownCollection, here map[string]bool, c engine.Collection) (id, instead string) {
 	base := plainID(c)
 	wanted := []string{base}
 	if c.Kind == engine.AddressBook {
@@ -72,7 +72,7 @@ func freshID(known map[string]ledger.KnownCollection, c engine.Collection) (id, 
 			switch {
 			case !taken:
 				return id, ""
-			case k.Gone && (k.Collection.Kind == c.Kind || c.Kind == "" || k.Collection.Kind == "") && plainID(k.Collection) == base:
+			case k.Gone && !here[identity] && (k.Collection.Kind == c.Kind || c.Kind == "" || k.Collection.Kind == "") && plainID(k.Collection) == base:
 				return id, identity
 			}
 		}
