@@ -91,11 +91,12 @@ func (s *stage) seen(format string, args ...any) {
 }
 
 func (s *stage) failed(text string) {
-	if s.ctx.Err() != nil {
+	stopped := s.ctx.Err() != nil
+	if stopped {
 		text = "stopped"
 	}
 	fmt.Println(s.paint("31", "FAILED ") + text)
-	if s.witness != nil {
+	if s.witness != nil && !stopped {
 		fmt.Println("davbusd said:")
 		fmt.Println(s.witness)
 	}
