@@ -54,7 +54,7 @@ func (r *run) agreeStep(c *ledger.Change, s *plan.Step, row *plan.Row, d *decisi
 		}
 		m := r.members[op.Member]
 		o := m.obs[op.Over.Ref]
-		k := &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: op.Version, Text: o.Text}
+		k := &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: op.Version, Text: o.Text, UID: o.UID}
 		e.marks[m.n] = k
 		if err := r.mark(c, m, k); err != nil {
 			return err
@@ -81,13 +81,33 @@ func (r *run) newVersion(c *ledger.Change, s *plan.Step, row *plan.Row, d *decis
 		r.total.Merged++
 	} else if s.From != plan.Ledger {
 		o := r.members[s.From].obs[row.Seen[s.From].Ref]
-		e.Text, e.Sum, e.UID, e.Components, e.Origin = o.Text, o.Sum, o.UID, o.Components, r.members[s.From].ID
+		e.Origin = r.members[s.From].ID
+		if k := e.marks[s.From]; k != nil && k.UID == o.UID && o.UID != e.UID && e.UID != "" {
+			if err := e.takeHome(c, o); err != nil {
+				return err
+			}
+		} else {
+			e.Text, e.Sum, e.UID, e.Components = o.Text, o.Sum, o.UID, o.Components
+		}
 	}
 	if err := c.PutItem(&e.Item); err != nil {
 		return err
 	}
 	r.enter(e)
 	return nil
+}
+
+// takeHome takes the edit of a storage that gives its own UIDs, and leaves that
+// UID there.
+func (e *entry) takeHome(c *ledger.Change, o *seen) error {
+	text, err := c.TextOf(o.Text)
+	if err != nil {
+		return err
+	}
+	text = item.WithUID(text, e.UID)
+	e.Sum, e.Components = item.Sum(text), o.Components
+	e.Text, err = c.Text(text)
+	return err
 }
 
 func (e *entry) describe(text []byte) {

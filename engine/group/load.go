@@ -32,7 +32,7 @@ func (r *run) load() error {
 		}
 		e.marks[m.n] = k
 		if !k.Gone {
-			m.obs[k.Ref] = &seen{Seen: ledger.Seen{Member: m.id, Ref: k.Ref, Etag: k.Etag, Sum: k.Sum, Text: k.Text, UID: e.UID, Components: e.Components}}
+			m.obs[k.Ref] = &seen{Seen: ledger.Seen{Member: m.id, Ref: k.Ref, Etag: k.Etag, Sum: k.Sum, Text: k.Text, UID: k.UID, Components: e.Components}}
 		}
 	}
 	for _, s := range book.Seen {

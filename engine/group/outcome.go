@@ -31,7 +31,7 @@ func (w *writer) record(c *ledger.Change, t *task, out engine.Outcome) error {
 	if t.op.Verb == plan.Delete {
 		return w.recordDeletion(c, t)
 	}
-	k := &ledger.Mark{Item: t.entry.ID, Member: w.m.id, Ref: out.Head.Ref, Etag: out.Head.Etag, Sum: t.entry.Sum, Version: t.op.Version, Text: t.entry.Text}
+	k := &ledger.Mark{Item: t.entry.ID, Member: w.m.id, Ref: out.Head.Ref, Etag: out.Head.Etag, Sum: t.entry.Sum, Version: t.op.Version, Text: t.entry.Text, UID: t.entry.UID}
 	w.setMark(t.entry, k)
 	if old := w.m.obs[t.op.Over.Ref]; old != nil && t.op.Over.Ref != k.Ref {
 		if err := w.drop(c, t.op.Over.Ref); err != nil {
@@ -263,9 +263,9 @@ func (w *writer) served(c *ledger.Change, ref engine.Ref, it engine.Item) (own b
 		return false, err
 	}
 	k := *e.marks[w.m.n]
-	k.Etag, k.Sum, k.Text = it.Etag, item.Sum(it.Text), text
+	k.Etag, k.Sum, k.Text, k.UID = it.Etag, item.Sum(it.Text), text, item.Read(it.Text).UID
 	w.setMark(e, &k)
-	o.Etag, o.Sum, o.Text, o.Status = k.Etag, k.Sum, k.Text, ledger.Known
+	o.Etag, o.Sum, o.Text, o.UID, o.Status = k.Etag, k.Sum, k.Text, k.UID, ledger.Known
 	return true, w.mark(c, w.m, &k)
 }
 

@@ -87,7 +87,7 @@ func onlyAdds(ours, theirs []byte) bool {
 
 // adopt makes what a member holds its mark, in the middle of matching.
 func (r *run) adopt(m *member, row *plan.Row, e *entry, o *seen, version uint64) {
-	k := &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: version, Text: o.Text}
+	k := &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: version, Text: o.Text, UID: o.UID}
 	e.marks[m.n] = k
 	pm := planMark(k)
 	row.Marks[m.n] = &pm

@@ -834,3 +834,29 @@ func (s cutFetch) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine
 		}
 	}
 }
+
+func TestAStorageThatGivesItsOwnUIDsIsNotCopiedBack(t *testing.T) {
+	w := newWorld(t, 2)
+	w.stores[1].Rewrite = func(text []byte) []byte {
+		if uid := item.Read(text).UID; !strings.HasPrefix(string(uid), "own-") {
+			text = item.WithUID(text, "own-"+uid)
+		}
+		return text
+	}
+	w.put(0, "1", "one")
+	w.sync()
+	w.want(0, "1=one")
+	w.want(1, "own-1=one")
+	w.quiet()
+	w.put(0, "1", "two")
+	w.sync()
+	w.want(1, "own-1=two")
+	w.quiet()
+	w.put(1, "own-1", "three")
+	w.sync()
+	w.want(0, "1=three")
+	w.quiet()
+	w.remove(0, "1")
+	w.sync()
+	w.all("")
+}

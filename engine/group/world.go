@@ -75,7 +75,7 @@ func (r *run) doubts() map[place]*ledger.Intent {
 }
 
 func planMark(k *ledger.Mark) plan.Mark {
-	return plan.Mark{Head: engine.Head{Ref: k.Ref, Etag: k.Etag}, Sum: k.Sum, Version: k.Version, Gone: k.Gone}
+	return plan.Mark{Head: engine.Head{Ref: k.Ref, Etag: k.Etag}, Sum: k.Sum, UID: k.UID, Version: k.Version, Gone: k.Gone}
 }
 
 // surveys gives what members have in the planner's words. What a member does not

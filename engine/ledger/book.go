@@ -52,7 +52,8 @@ type Mark struct {
 	Sum     engine.Sum
 	Version uint64
 	Text    TextID
-	Gone    bool // when last looked at, it was not there
+	UID     engine.UID // that the text bears: some storages give their own
+	Gone    bool       // when last looked at, it was not there
 }
 
 // A Seen is an item of a member that is not as its mark says, or has no mark:
@@ -156,11 +157,11 @@ func (b *Book) items(tx *sql.Tx, set int64) (damaged string, err error) {
 
 func (b *Book) marks(tx *sql.Tx, set int64) (damaged string, err error) {
 	var sum sql.RawBytes
-	err = each(tx, `SELECT item_id, member_id, ref, etag, sum, version, text, gone, checksum FROM marks
+	err = each(tx, `SELECT item_id, member_id, ref, etag, sum, version, text, uid, gone, checksum FROM marks
 		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?)`, set, func(scan scanner) error {
 		var m Mark
 		var check uint32
-		err := scan(&m.Item, &m.Member, &m.Ref, &m.Etag, &sum, &m.Version, &m.Text, &m.Gone, &check)
+		err := scan(&m.Item, &m.Member, &m.Ref, &m.Etag, &sum, &m.Version, &m.Text, &m.UID, &m.Gone, &check)
 		copy(m.Sum[:], sum)
 		if check != m.check() {
 			damaged = "the mark of an item"
@@ -222,7 +223,7 @@ func (m *Mark) check() uint32 {
 	if m.Gone {
 		gone = 1
 	}
-	h := crcOf(string(m.Ref), string(m.Etag), string(m.Sum[:]))
+	h := crcOf(string(m.Ref), string(m.Etag), string(m.Sum[:]), string(m.UID))
 	return crcNumbers(h, m.Version, uint64(m.Text), uint64(m.Item), uint64(m.Member), gone)
 }
 

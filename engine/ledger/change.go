@@ -45,8 +45,8 @@ func (c *Change) ForgetItem(id int64) error { return c.exec(`DELETE FROM items W
 
 // PutMark stores a mark.
 func (c *Change) PutMark(m Mark) error {
-	return c.exec(`INSERT OR REPLACE INTO marks (member_id, item_id, ref, etag, sum, version, text, gone, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.Member, m.Item, bytesOf(m.Ref), bytesOf(m.Etag), m.Sum[:], m.Version, m.Text, m.Gone, m.check())
+	return c.exec(`INSERT OR REPLACE INTO marks (member_id, item_id, ref, etag, sum, version, text, uid, gone, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		m.Member, m.Item, bytesOf(m.Ref), bytesOf(m.Etag), m.Sum[:], m.Version, m.Text, bytesOf(m.UID), m.Gone, m.check())
 }
 
 // PutSeen stores what was seen under a ref; DropSeen forgets it.

@@ -80,7 +80,7 @@ func fill(t testing.TB, s *Set, items int) {
 				return err
 			}
 			for _, m := range []int64{a, b} {
-				if err := c.PutMark(Mark{Item: it.ID, Member: m, Ref: engine.Ref(fmt.Sprint(i, odd, ".ics")), Etag: `W/"1"`, Sum: it.Sum, Version: 1, Text: last, Gone: i == 0}); err != nil {
+				if err := c.PutMark(Mark{Item: it.ID, Member: m, Ref: engine.Ref(fmt.Sprint(i, odd, ".ics")), Etag: `W/"1"`, Sum: it.Sum, Version: 1, Text: last, UID: it.UID, Gone: i == 0}); err != nil {
 					return err
 				}
 			}
@@ -232,7 +232,7 @@ func TestATextThatWasDamagedIsNotGivenOut(t *testing.T) {
 func TestADamagedMarkOrItemIsNoticed(t *testing.T) {
 	for _, query := range []string{
 		`UPDATE marks SET ref = x'00' WHERE rowid IN (SELECT 1) OR 1`, `UPDATE marks SET etag = x'00'`, `UPDATE marks SET sum = zeroblob(32)`,
-		`UPDATE marks SET version = 5`, `UPDATE marks SET text = 5`, `UPDATE marks SET gone = 1 - gone`,
+		`UPDATE marks SET version = 5`, `UPDATE marks SET text = 5`, `UPDATE marks SET uid = x'00'`, `UPDATE marks SET gone = 1 - gone`,
 		`UPDATE items SET key = x'00'`, `UPDATE items SET uid = x'00'`, `UPDATE items SET sum = zeroblob(32)`, `UPDATE items SET version = 5`, `UPDATE items SET text = 5`,
 	} {
 		l, path := fresh(t)

@@ -26,6 +26,17 @@ func (t *tx) Text(text []byte) (TextID, error) {
 	return TextID(id), err
 }
 
+// TextOf reads a text within a change.
+func (t *tx) TextOf(id TextID) ([]byte, error) {
+	var data []byte
+	var packed bool
+	found, err := t.one([]any{&packed, &data}, `SELECT packed, data FROM texts WHERE id = ?`, id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return unpack(data, packed)
+}
+
 // Text reads a text; nil for 0.
 func (s *Set) Text(id TextID) ([]byte, error) { return s.ledger.text(id) }
 

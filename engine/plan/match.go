@@ -33,7 +33,8 @@ type Clash struct {
 
 // Match fills in what every member was seen to have of each row, and adds rows
 // for what is new. A ref that has a mark keeps its row, even when its text gains
-// or loses its UID; with another UID it is another item. Of a row that several
+// or loses its UID, or bears one that its storage gave; with another UID it is
+// another item. Of a row that several
 // items of one member claim nothing is known there.
 func Match(rows []Row, surveys []Survey) ([]Row, []Clash) {
 	m := matcher{rows: slices.Clone(rows), members: len(surveys)}
@@ -118,7 +119,7 @@ func (m *matcher) member(n int, s Survey) map[int]bool {
 // stays tells whether a marked ref still holds the item of its row.
 func (m *matcher) stays(row, n int, it Item) bool {
 	r := &m.rows[row]
-	return it.Raw == r.Marks[n].Sum || r.UID == "" || it.UID == "" || it.UID == r.UID
+	return it.Raw == r.Marks[n].Sum || r.UID == "" || it.UID == "" || it.UID == r.UID || it.UID == r.Marks[n].UID
 }
 
 func (m *matcher) place(row, n int, it Item, claims map[int][]Item) {

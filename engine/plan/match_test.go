@@ -35,7 +35,8 @@ func things(list string) Survey {
 	return s
 }
 
-// known is a row "KEY UID" with the marks "REF TEXT" of its members.
+// known is a row "KEY UID" with the marks "REF TEXT" of its members, or "REF TEXT
+// UID" where that is another.
 func known(name string, marks ...string) Row {
 	f := strings.Fields(name)
 	row := Row{Key: Key(f[0]), Version: 1}
@@ -49,7 +50,11 @@ func known(name string, marks ...string) Row {
 			continue
 		}
 		row.Sum = text(f[1][0])
-		row.Marks = append(row.Marks, &Mark{Head: engine.Head{Ref: engine.Ref(f[0]), Etag: "1"}, Sum: text(f[1][0]), Version: 1})
+		uid := row.UID
+		if len(f) > 2 {
+			uid = engine.UID(f[2])
+		}
+		row.Marks = append(row.Marks, &Mark{UID: uid, Head: engine.Head{Ref: engine.Ref(f[0]), Etag: "1"}, Sum: text(f[1][0]), Version: 1})
 	}
 	return row
 }
@@ -96,6 +101,7 @@ func TestMatch(t *testing.T) {
 		{"its UID changed in place: another item", []Row{known("u:1 1", "x a", "y a")}, []string{"x 2 b", "y 1 a"}, "u:1: . y/a; u:2: x/b .", ""},
 		{"its UID was lost: the same item", []Row{known("u:1 1", "x a", "y a")}, []string{"x - b", "y 1 a"}, "u:1: x/b y/a", ""},
 		{"it gained a UID: the same item", []Row{known("s:1 -", "x a", "y a")}, []string{"x 7 b", "y - a"}, "s:1: x/b y/a", ""},
+		{"its storage gave it a UID of its own", []Row{known("u:1 1", "x r 9", "y a")}, []string{"x 9 b", "y 1 a"}, "u:1: x/b y/a", ""},
 		{"there, and its text is not known", []Row{known("u:1 1", "x a", "y a")}, []string{"x - ?", "y 1 a"}, "u:1: ? y/a", ""},
 		{"new, and its text is not known", nil, []string{"x - ?", "y 1 a"}, "u:1: . y/a", ""},
 		{"new, and its text was known once", nil, []string{"x 1 ?", "y 1 a"}, "u:1: ? y/a", ""},

@@ -34,6 +34,7 @@ type Row struct {
 type Mark struct {
 	engine.Head
 	Sum     engine.Sum // of the text it held
+	UID     engine.UID // that the text bore
 	Version uint64     // that the text stands for; below the row's: it is behind
 	Gone    bool       // it was known not to be there any more: a copy is news, whatever its text
 }
