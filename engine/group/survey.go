@@ -25,7 +25,7 @@ func (r *run) survey(ctx context.Context) error {
 	errs := make([]error, len(r.members))
 	for i, m := range r.members {
 		if m.Storage == nil || m.err != nil {
-			m.read = false
+			m.read, m.asked = false, false
 			continue
 		}
 		if !m.look || r.unmoved(m) {

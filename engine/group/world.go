@@ -18,10 +18,8 @@ func (r *run) match() ([]plan.Row, error) {
 	}
 	rows, clashes := plan.Match(r.rows(), r.surveys())
 	for _, m := range r.members {
-		if m.read && m.asked {
-			if err := r.resume(m, rows); err != nil {
-				return nil, err
-			}
+		if err := r.resume(m, rows); err != nil {
+			return nil, err
 		}
 	}
 	for _, c := range clashes {
