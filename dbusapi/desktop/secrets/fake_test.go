@@ -1,0 +1,361 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+
+	"davbus.org/davbus/dbusapi/bustest"
+	"davbus.org/davbus/dbusapi/conn"
+)
+
+// A fake is a Secret Service as far as a client sees it.
+type fake struct {
+	t testing.TB
+
+	mu          sync.Mutex
+	absent      bool
+	conns       []*conn.Conn
+	sessions    map[dbus.ObjectPath]*session
+	collections map[dbus.ObjectPath]*fakeCollection
+	aliases     map[string]dbus.ObjectPath
+	items       map[dbus.ObjectPath]*fakeItem
+	hides       bool // what is in a locked collection is not shown
+	prompts     map[dbus.ObjectPath]func() dbus.Variant
+	onPrompt    func() (dismissed, answered bool)
+	asked       int
+	next        int
+	weak        []byte // given as our half of the agreement
+	moot        chan struct{}
+	calls       []string
+}
+
+type fakeCollection struct{ locked bool }
+
+type fakeItem struct {
+	collection dbus.ObjectPath
+	attributes map[string]string
+	label      string
+	value      string
+	modified   uint64
+}
+
+func newFake(t testing.TB) (*fake, *Keyring, chan struct{}) {
+	f := &fake{t: t, sessions: map[dbus.ObjectPath]*session{}, collections: map[dbus.ObjectPath]*fakeCollection{}, moot: make(chan struct{}, 1),
+		aliases: map[string]dbus.ObjectPath{}, items: map[dbus.ObjectPath]*fakeItem{}, prompts: map[dbus.ObjectPath]func() dbus.Variant{}}
+	f.onPrompt = func() (bool, bool) { return false, true }
+	changed := make(chan struct{}, 100)
+	k := New(Options{
+		Dial: func(context.Context) (*conn.Conn, error) {
+			service, far := bustest.Raw(t, conn.Options{Handler: f})
+			f.mu.Lock()
+			f.conns = append(f.conns, service)
+			f.mu.Unlock()
+			return conn.New(far, true, conn.Options{}), nil
+		},
+		Changed: func() { changed <- struct{}{} },
+	})
+	t.Cleanup(k.Close)
+	return f, k, changed
+}
+
+// collection makes a collection that is not locked.
+func (f *fake) collection(name string) dbus.ObjectPath {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := servicePath + dbus.ObjectPath("/collection/"+name)
+	f.collections[p] = &fakeCollection{}
+	return p
+}
+
+func (f *fake) item(c dbus.ObjectPath, value string, attributes map[string]string) dbus.ObjectPath {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.add(c, value, "", attributes)
+}
+
+func (f *fake) add(c dbus.ObjectPath, value, label string, attributes map[string]string) dbus.ObjectPath {
+	f.next++
+	p := dbus.ObjectPath(fmt.Sprint(c, "/", f.next))
+	f.items[p] = &fakeItem{c, attributes, label, value, uint64(f.next)}
+	return p
+}
+
+func (f *fake) lock(c dbus.ObjectPath, locked bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.collections[c].locked = locked
+}
+
+func (f *fake) values() (out []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range slices.Sorted(maps.Keys(f.items)) {
+		out = append(out, f.items[p].value)
+	}
+	return out
+}
+
+// answers says what comes of a question.
+func (f *fake) answers(do func() (dismissed, answered bool)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onPrompt = do
+}
+
+func (f *fake) asks() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
+func (f *fake) called() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
+func (f *fake) signal(path dbus.ObjectPath, iface, member string, body ...any) {
+	for _, c := range f.conns {
+		frame, err := c.Encode(&dbus.Message{Type: dbus.TypeSignal, Body: body, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath: dbus.MakeVariant(path), dbus.FieldInterface: dbus.MakeVariant(iface), dbus.FieldMember: dbus.MakeVariant(member),
+		}}, 0)
+		if err != nil {
+			f.t.Error(err)
+			return
+		}
+		c.Write(frame, nil, nil)
+	}
+}
+
+func (f *fake) HandleCall(c *conn.Conn, m *conn.Incoming) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	body, err := m.Body()
+	if err != nil {
+		f.t.Error(m.Member, err)
+		return
+	}
+	f.calls = append(f.calls, m.Member)
+	answer, fault := f.answer(m, body)
+	if m.Interface == "org.freedesktop.DBus" {
+		answer, fault = nil, ""
+	}
+	if fault != "" {
+		c.Refuse(m, fault, "the fake refuses "+m.Member)
+		return
+	}
+	frame, err := c.Encode(m.Answer(dbus.TypeMethodReply, "", answer...), 0)
+	if err != nil {
+		f.t.Error(m.Member, err)
+		return
+	}
+	c.Write(frame, nil, nil)
+}
+
+func (f *fake) matching(want map[string]string) (open, locked []dbus.ObjectPath) {
+	open, locked = []dbus.ObjectPath{}, []dbus.ObjectPath{}
+	for _, p := range slices.Sorted(maps.Keys(f.items)) {
+		item := f.items[p]
+		ok := true
+		for k, v := range want {
+			ok = ok && item.attributes[k] == v
+		}
+		switch closed := f.collections[item.collection].locked; {
+		case !ok, closed && f.hides:
+		case closed:
+			locked = append(locked, p)
+		default:
+			open = append(open, p)
+		}
+	}
+	return open, locked
+}
+
+func (f *fake) prompt(do func() dbus.Variant) dbus.ObjectPath {
+	f.next++
+	p := servicePath + dbus.ObjectPath(fmt.Sprint("/prompt/", f.next))
+	f.prompts[p] = do
+	return p
+}
+
+const (
+	noSession = "org.freedesktop.Secret.Error.NoSession"
+	isLocked  = "org.freedesktop.Secret.Error.IsLocked"
+	noObject  = "org.freedesktop.Secret.Error.NoSuchObject"
+)
+
+func (f *fake) answer(m *conn.Incoming, body []any) ([]any, string) {
+	if f.absent {
+		return nil, "org.freedesktop.DBus.Error.ServiceUnknown"
+	}
+	switch m.Member {
+	case "OpenSession":
+		return f.openSession(body)
+	case "SearchItems":
+		open, locked := f.matching(body[0].(map[string]string))
+		return []any{open, locked}, ""
+	case "Unlock":
+		return f.unlock(body[0].([]dbus.ObjectPath))
+	case "ReadAlias":
+		if p, ok := f.aliases[body[0].(string)]; ok {
+			return []any{p}, ""
+		}
+		return []any{dbus.ObjectPath("/")}, ""
+	case "CreateCollection":
+		return []any{dbus.ObjectPath("/"), f.prompt(func() dbus.Variant {
+			p := servicePath + "/collection/made"
+			f.collections[p] = &fakeCollection{}
+			f.aliases["default"] = p
+			return dbus.MakeVariant(p)
+		})}, ""
+	case "CreateItem":
+		return f.createItem(m.Path, body)
+	case "Prompt":
+		f.asked++
+		do := f.prompts[m.Path]
+		dismissed, answered := f.onPrompt()
+		if !answered {
+			return nil, ""
+		}
+		result := dbus.MakeVariant("")
+		if !dismissed {
+			result = do()
+		}
+		defer f.signal(m.Path, promptIface, "Completed", dismissed, result)
+		return nil, ""
+	case "Dismiss":
+		f.moot <- struct{}{}
+		return nil, ""
+	case "Get":
+		return f.get(m.Path, body[1].(string))
+	}
+	return f.onItem(m, body)
+}
+
+func (f *fake) openSession(body []any) ([]any, string) {
+	if body[0] != algorithm {
+		return nil, "org.freedesktop.DBus.Error.NotSupported"
+	}
+	mine, err := newHalf()
+	if err != nil {
+		f.t.Error(err)
+	}
+	key, err := mine.key(body[1].(dbus.Variant).Value().([]byte))
+	if err != nil {
+		f.t.Error(err)
+	}
+	f.next++
+	p := servicePath + dbus.ObjectPath(fmt.Sprint("/session/", f.next))
+	f.sessions[p] = &session{path: p, key: key}
+	public := mine.public()
+	if f.weak != nil {
+		public = f.weak
+	}
+	return []any{dbus.MakeVariant(public), p}, ""
+}
+
+func (f *fake) unlock(what []dbus.ObjectPath) ([]any, string) {
+	return []any{[]dbus.ObjectPath{}, f.prompt(func() dbus.Variant {
+		for _, p := range what {
+			if item := f.items[p]; item != nil {
+				p = item.collection
+			}
+			f.collections[p].locked = false
+		}
+		return dbus.MakeVariant(what)
+	})}, ""
+}
+
+func (f *fake) createItem(c dbus.ObjectPath, body []any) ([]any, string) {
+	if f.collections[c] == nil {
+		return nil, noObject
+	}
+	if f.collections[c].locked {
+		return nil, isLocked
+	}
+	value, fault := f.open(body[1])
+	if fault != "" {
+		return nil, fault
+	}
+	p := body[0].(map[string]dbus.Variant)
+	return []any{f.add(c, value, p[itemIface+".Label"].Value().(string), p[itemIface+".Attributes"].Value().(map[string]string)), dbus.ObjectPath("/")}, ""
+}
+
+// open deciphers a secret that came.
+func (f *fake) open(arg any) (string, string) {
+	var w wireSecret
+	if err := dbus.Store([]any{arg}, &w); err != nil {
+		f.t.Error(err)
+	}
+	s := f.sessions[w.Session]
+	if s == nil {
+		return "", noSession
+	}
+	value, err := s.decipher(w)
+	if err != nil {
+		f.t.Error(err)
+	}
+	if value != nil && strings.Contains(string(w.Value), string(value)) && len(value) > 0 {
+		f.t.Error("the secret crossed in the clear")
+	}
+	return string(value), ""
+}
+
+func (f *fake) get(p dbus.ObjectPath, name string) ([]any, string) {
+	switch c, item := f.collections[p], f.items[p]; {
+	case name == "Collections":
+		return []any{dbus.MakeVariant(slices.Sorted(maps.Keys(f.collections)))}, ""
+	case c != nil && name == "Locked":
+		return []any{dbus.MakeVariant(c.locked)}, ""
+	case c != nil && name == "Items":
+		shown := []dbus.ObjectPath{}
+		for q, item := range f.items {
+			if item.collection == p && !(c.locked && f.hides) {
+				shown = append(shown, q)
+			}
+		}
+		return []any{dbus.MakeVariant(shown)}, ""
+	case item != nil && name == "Modified":
+		return []any{dbus.MakeVariant(item.modified)}, ""
+	}
+	return nil, noObject
+}
+
+func (f *fake) onItem(m *conn.Incoming, body []any) ([]any, string) {
+	item := f.items[m.Path]
+	if item == nil {
+		return nil, noObject
+	}
+	if f.collections[item.collection].locked {
+		return nil, isLocked
+	}
+	switch m.Member {
+	case "GetSecret":
+		s := f.sessions[body[0].(dbus.ObjectPath)]
+		if s == nil {
+			return nil, noSession
+		}
+		w, err := s.encipher([]byte(item.value))
+		if err != nil {
+			f.t.Error(err)
+		}
+		return []any{w}, ""
+	case "SetSecret":
+		value, fault := f.open(body[0])
+		if fault == "" {
+			item.value = value
+		}
+		return nil, fault
+	case "Delete":
+		delete(f.items, m.Path)
+		return []any{dbus.ObjectPath("/")}, ""
+	}
+	return nil, "org.freedesktop.DBus.Error.UnknownMethod"
+}
