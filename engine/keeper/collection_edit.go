@@ -73,8 +73,8 @@ func (k *Keeper) UpdateCollection(id engine.MemberID, set engine.Meta, unset []e
 			}))
 			return err
 		}
-		number, err = k.syncNow(syncOrder{target: target, initiator: by, before: func(ctx context.Context, views map[engine.AccountID]view) error {
-			return k.setMeta(ctx, id, views[c.account], set, unset)
+		number, err = k.syncNow(syncOrder{target: target, initiator: by, before: func(ctx context.Context, _ *job, views map[engine.AccountID]view) (engine.Counts, error) {
+			return engine.Counts{}, k.setMeta(ctx, id, views[c.account], set, unset)
 		}})
 		return err
 	})
@@ -153,6 +153,18 @@ func (k *Keeper) ForgetSecret(id engine.AccountID, name string) error {
 		return err
 	}
 	return k.ask(func() error { k.touchAccount(id); return nil })
+}
+
+// SecretsChanged is told that secrets may be there that were not, or may be had
+// that were locked: what waits for one is tried again.
+func (k *Keeper) SecretsChanged() {
+	k.post(func() {
+		for _, a := range k.accounts {
+			if a.failure.Set && (a.failure.Kind == engine.AuthRequired || a.failure.Kind == engine.SecretLocked) {
+				k.forgiveAccount(a)
+			}
+		}
+	})
 }
 
 func (k *Keeper) checkSecret(op string, id engine.AccountID, name string) error {

@@ -11,7 +11,7 @@ import (
 
 // ConfirmDeletions lets the deletions happen that are held now, or puts the items
 // back where they are gone. expect refuses if another number is held.
-func (k *Keeper) ConfirmDeletions(id engine.GroupID, proceed bool, member engine.MemberID, expect *uint32, by string) (job engine.JobID, err error) {
+func (k *Keeper) ConfirmDeletions(id engine.GroupID, proceed bool, member engine.MemberID, expect *uint32, by string) (number engine.JobID, err error) {
 	err = k.ask(func() error {
 		g, err := k.group("confirm deletions in", id)
 		if err != nil {
@@ -27,26 +27,26 @@ func (k *Keeper) ConfirmDeletions(id engine.GroupID, proceed bool, member engine
 		if expect != nil && int(*expect) != len(held) {
 			return engine.Fail(engine.Changed, "confirm deletions in", string(id), "%d deletions are held and %d were expected; look at them again", len(held), *expect)
 		}
-		job, err = k.syncNow(syncOrder{
+		number, err = k.syncNow(syncOrder{
 			target: engine.Target{Group: id}, initiator: by, ifRunning: "queue",
 			options: group.Options{Proceed: proceed, Restore: !proceed, Only: member},
 			onlySet: func(s set) bool { return member == "" || s.has(s.memberNamed(string(member))) },
-			before: func(context.Context, map[engine.AccountID]view) error {
+			before: func(context.Context, *job, map[engine.AccountID]view) (none engine.Counts, err error) {
 				now, err := k.heldOf(id, member)
 				if err != nil {
-					return err
+					return none, err
 				}
 				for key := range now {
 					if !held[key] {
-						return engine.Fail(engine.Changed, "confirm deletions in", string(id), "more deletions are held than when it was asked; look at them again")
+						return none, engine.Fail(engine.Changed, "confirm deletions in", string(id), "more deletions are held than when it was asked; look at them again")
 					}
 				}
-				return nil
+				return none, nil
 			},
 		})
 		return err
 	})
-	return job, err
+	return number, err
 }
 
 type heldKey struct {
@@ -68,7 +68,7 @@ func (k *Keeper) heldOf(id engine.GroupID, member engine.MemberID) (map[heldKey]
 }
 
 // Resolve settles a conflict.
-func (k *Keeper) Resolve(id string, r engine.Resolution, by string) (job engine.JobID, err error) {
+func (k *Keeper) Resolve(id string, r engine.Resolution, by string) (number engine.JobID, err error) {
 	c, err := k.conflict(id)
 	if err != nil {
 		return 0, err
@@ -95,11 +95,13 @@ func (k *Keeper) Resolve(id string, r engine.Resolution, by string) (job engine.
 		if !g.cfg.Enabled {
 			return engine.Fail(engine.Disabled, "resolve", id, "the group %q is disabled; enable it first", c.Group)
 		}
-		job, err = k.syncNow(syncOrder{
+		number, err = k.syncNow(syncOrder{
 			kind: "resolve", target: engine.Target{Group: c.Group}, initiator: by, ifRunning: "queue",
 			options: group.Options{Decide: d},
 			onlySet: func(s set) bool { return slices.ContainsFunc(c.Members, s.has) },
-			before:  func(context.Context, map[engine.AccountID]view) error { return unmoved() },
+			before: func(context.Context, *job, map[engine.AccountID]view) (engine.Counts, error) {
+				return engine.Counts{}, unmoved()
+			},
 		})
 		if shown := k.next.Conflicts[id]; err == nil && shown != nil {
 			st := *shown
@@ -108,7 +110,7 @@ func (k *Keeper) Resolve(id string, r engine.Resolution, by string) (job engine.
 		}
 		return err
 	})
-	return job, err
+	return number, err
 }
 
 func (k *Keeper) conflict(id string) (engine.ConflictState, error) {
@@ -203,28 +205,4 @@ func (k *Keeper) checkCollection(op string, m engine.MemberID) error {
 		}
 		return nil
 	})
-}
-
-func lacking(op, on, what string) error {
-	return engine.Fail(engine.NotSupported, op, on, "%s is not in this build yet", what)
-}
-
-// Restore brings an earlier version of an item back.
-func (k *Keeper) Restore(m engine.MemberID, item string, version uint64, asCopy bool, by string) (engine.JobID, error) {
-	return 0, lacking("restore", string(m), "restoring from the history")
-}
-
-// Undo puts back what a finished job overwrote or deleted.
-func (k *Keeper) Undo(job engine.JobID, m engine.MemberID, dryRun bool, by string) (engine.JobID, error) {
-	return 0, lacking("undo", jobName(job), "undoing from the history")
-}
-
-// Explain tells why an item is as it is.
-func (k *Keeper) Explain(m engine.MemberID, item string) ([]string, error) {
-	return nil, lacking("explain", string(m), "explaining an item")
-}
-
-// Repair gives items without a UID, or with one that another has, a new one.
-func (k *Keeper) Repair(m engine.MemberID, dryRun bool, by string) (engine.JobID, error) {
-	return 0, lacking("repair", string(m), "giving items new UIDs")
 }

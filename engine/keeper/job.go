@@ -102,6 +102,9 @@ func (k *Keeper) startJobs() {
 		}
 		return ok
 	}
+	if k.tidying {
+		return
+	}
 	for _, j := range k.running {
 		if j.regain != nil && free(j) {
 			close(j.regain)
@@ -120,7 +123,7 @@ func (k *Keeper) startJobs() {
 }
 
 func (k *Keeper) startJob(j *job) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), unattended{}, j.auto))
 	j.cancel = cancel
 	k.running = append(k.running, j)
 	j.st.State, j.st.Started = "running", k.now()
@@ -145,6 +148,15 @@ func (k *Keeper) startJob(j *job) {
 		}
 		k.post(func() { k.finishJob(j, v) })
 	})
+}
+
+type unattended struct{}
+
+// Unattended reports whether nobody asked for what a context belongs to: the
+// schedule or a change did. Then nobody is to be asked for anything either.
+func Unattended(ctx context.Context) bool {
+	auto, _ := ctx.Value(unattended{}).(bool)
+	return auto
 }
 
 // letGo gives up one key early, so that what waits for it may begin; a job that

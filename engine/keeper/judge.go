@@ -49,6 +49,15 @@ func judge(runs []setRun, views map[engine.AccountID]view, configs map[engine.Gr
 	return v
 }
 
+// add adds what a job did before its sets ran.
+func (v *verdict) add(c engine.Counts) {
+	v.report.Counts.Add(c)
+	if v.result == engine.Success && c.Failed > 0 {
+		v.result, v.itemsOnly = engine.Partial, true
+		v.failure = engine.FailureOf(engine.Fail(engine.Changed, "put back", "", "%d items were changed since and stay as they are", c.Failed))
+	}
+}
+
 // itemFailure is what single items leave undone in a set that finished.
 func itemFailure(r setRun) engine.Failure {
 	switch c := r.result.Set.Counts; {

@@ -27,7 +27,9 @@ type live struct {
 	drops    []drop
 	counted  counters
 
-	begun bool // the schedule is on
+	begun   bool // the schedule is on
+	tidying bool // the ledger is being tidied
+	tidyAt  time.Time
 
 	staleWatches bool // who is to be watched may have changed
 	stopping     bool

@@ -46,9 +46,14 @@ func (k *Keeper) syncOnce(ctx context.Context, j *job, o syncOrder) verdict {
 	if ctx.Err() != nil {
 		return stopped("sync", ctx)
 	}
+	var before engine.Counts
 	if o.before != nil {
-		if err := o.before(ctx, views); err != nil {
-			return failed(err)
+		var err error
+		if before, err = o.before(ctx, j, views); err != nil {
+			return failedOr(o.kind, ctx, err)
+		}
+		if o.dry {
+			return verdict{result: engine.Success, report: engine.Report{Counts: before}}
 		}
 	}
 	configs := map[engine.GroupID]engine.GroupConfig{}
@@ -68,6 +73,7 @@ func (k *Keeper) syncOnce(ctx context.Context, j *job, o syncOrder) verdict {
 	runs := k.runSets(ctx, j, o, configs, sets, views)
 	k.retryMoved(ctx, j, o, configs, runs, views)
 	v := judge(runs, views, configs, len(j.groups))
+	v.add(before)
 	if ctx.Err() != nil {
 		end := stopped("sync", ctx)
 		v.result, v.failure, v.itemsOnly = end.result, end.failure, false

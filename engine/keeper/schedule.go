@@ -22,6 +22,7 @@ const (
 func (k *Keeper) Begin() {
 	k.post(func() {
 		k.begun, k.staleWatches = true, true
+		k.tidyAt = k.now().Add(tidySoon)
 		for _, g := range k.groups {
 			k.dueSoon(g, afterStart)
 		}
@@ -108,6 +109,7 @@ func (k *Keeper) tick(now time.Time) {
 	for _, c := range k.cols {
 		k.tellItems(c, now)
 	}
+	k.tidy(now)
 	if k.resting() {
 		return
 	}
@@ -149,6 +151,7 @@ func (k *Keeper) untilNext(now time.Time) time.Duration {
 		}
 	}
 	at(k.pausedUntil)
+	at(k.tidyDue())
 	if k.stopping {
 		at(k.breakOff)
 	}

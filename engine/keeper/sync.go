@@ -33,8 +33,8 @@ type syncOrder struct {
 	timeout   time.Duration
 	kind      string // of the job; "" is "sync"
 
-	options group.Options                                                // what a person decided; such a job is never joined
-	before  func(ctx context.Context, v map[engine.AccountID]view) error // done between the look and the sets
+	options group.Options                                                                 // what a person decided; such a job is never joined
+	before  func(context.Context, *job, map[engine.AccountID]view) (engine.Counts, error) // done between the look and the sets
 	onlySet func(set) bool
 }
 
