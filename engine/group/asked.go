@@ -1,0 +1,76 @@
+package group
+
+import (
+	"slices"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/plan"
+)
+
+// askedFor is the key of the conflict that this run is to settle.
+func (r *run) askedFor(rows map[plan.Key]*plan.Row) (plan.Key, error) {
+	if r.opt.Decide == nil {
+		return "", nil
+	}
+	all, err := r.set.Conflicts()
+	if err != nil {
+		return "", err
+	}
+	for _, c := range all {
+		if c.ID == r.opt.Decide.Conflict {
+			return plan.Key(c.Key), nil
+		}
+	}
+	return "", engine.Fail(engine.NotFound, "settle conflict", r.opt.Decide.Conflict, "it is not open (any more)")
+}
+
+// settleAsAsked gives the step that a person made of a dispute; nil to leave it.
+func (r *run) settleAsAsked(q *dispute, d *decision) (*plan.Step, error) {
+	how := r.opt.Decide
+	wrong := func(format string, args ...any) error {
+		return engine.Fail(engine.Invalid, "settle conflict", how.Conflict, format, args...)
+	}
+	switch how.Choice {
+	case "member":
+		return r.settleForMember(q, how.Member)
+	case "newest":
+		if w := newest(q.candidates()); w != nil {
+			return r.winner(q, *w), nil
+		}
+		return nil, wrong("its texts do not all carry SEQUENCE or LAST-MODIFIED, or are equally new: name a member")
+	case "both":
+		return r.keepBoth(q, d), nil
+	case "merged":
+		text := how.Text
+		if text == nil {
+			text = q.merge().Proposal
+		}
+		if text == nil {
+			return nil, wrong("no merge can be proposed: give the text, or name a member")
+		}
+		if info := item.Read(text); !info.Parsed || info.UID != q.row.UID {
+			return nil, wrong("the text given is not the item (%s, UID %q)", info.Reason, info.UID)
+		}
+		return r.agreeOn(q, text, "merged", d), nil
+	case "skip":
+		d.skip = how.Conflict
+		return nil, nil
+	}
+	return nil, wrong("there is no choice %q", how.Choice)
+}
+
+func (r *run) settleForMember(q *dispute, id engine.MemberID) (*plan.Step, error) {
+	n := slices.IndexFunc(r.members, func(m *member) bool { return m.ID == id })
+	switch {
+	case n < 0:
+		return nil, engine.Fail(engine.NotFound, "settle conflict", r.opt.Decide.Conflict, "%s is no member of this set", id)
+	case q.row.Seen[n].Is == plan.Unread:
+		return nil, engine.Fail(engine.Offline, "settle conflict", r.opt.Decide.Conflict, "%s cannot be read now", id)
+	case q.row.Seen[n].Is == plan.Absent:
+		step := plan.Remove(r.planMembers(), q.row)
+		return &step, nil
+	}
+	step := plan.Agree(r.planMembers(), q.row, q.row.Seen[n].Sum, n)
+	return &step, nil
+}

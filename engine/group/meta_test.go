@@ -1,0 +1,136 @@
+package group_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/group"
+)
+
+func TestScenario84Metadata(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(0, "1", "one")
+	meta := func(member int, key engine.MetaKey) string {
+		m, err := w.stores[member].Meta(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m[key]
+	}
+	both := func(key engine.MetaKey, want string) {
+		t.Helper()
+		for i := range 2 {
+			if got := meta(i, key); got != want {
+				t.Errorf("%s at %d is %q, want %q", key, i, got, want)
+			}
+		}
+	}
+	w.stores[0].EditMeta(engine.MetaColor, "#FF0000", true)
+	w.sync()
+	both(engine.MetaColor, "#FF0000")
+	w.stores[1].EditMeta(engine.MetaColor, "#00FF00", true)
+	w.sync()
+	both(engine.MetaColor, "#00FF00")
+	w.stores[0].EditMeta(engine.MetaColor, "#00ff00ff", true) // its way to say the same
+	w.reset()
+	w.sync()
+	if n := w.stores[0].Counts().SetMeta + w.stores[1].Counts().SetMeta; n > 0 {
+		t.Errorf("%d writes for nothing", n)
+	}
+	w.stores[1].EditMeta(engine.MetaColor, "", false)
+	w.sync()
+	both(engine.MetaColor, "")
+	// Removed on one side and changed on the other: not a removal.
+	w.stores[0].EditMeta(engine.MetaName, "work", true)
+	w.sync()
+	w.stores[0].EditMeta(engine.MetaName, "", false)
+	w.stores[1].EditMeta(engine.MetaName, "Arbeit", true)
+	w.sync()
+	both(engine.MetaName, "Arbeit")
+	// A clash is the first member's, and the other is kept.
+	w.stores[0].EditMeta(engine.MetaName, "first", true)
+	w.stores[1].EditMeta(engine.MetaName, "second", true)
+	w.sync()
+	both(engine.MetaName, "first")
+	versions, err := w.ledger.Versions("b/cal", "display-name", 0, 10)
+	if err != nil || len(versions) != 1 {
+		t.Fatalf("%+v %v", versions, err)
+	}
+	if text, err := w.ledger.VersionText(versions[0].ID); err != nil || string(text) != "second" {
+		t.Errorf("kept %q %v", text, err)
+	}
+	// A key that a member cannot keep is asked once.
+	w.stores[1].Unkept = map[engine.MetaKey]bool{engine.MetaOrder: true}
+	w.stores[0].EditMeta(engine.MetaOrder, "7", true)
+	w.sync()
+	w.reset()
+	w.sync()
+	w.stores[0].EditMeta(engine.MetaOrder, "8", true)
+	w.sync()
+	if n := w.stores[1].Counts().SetMeta; n > 0 {
+		t.Errorf("asked %d times more", n)
+	}
+}
+
+func TestManyInvitationsAreHeld(t *testing.T) {
+	invite := func(uid string) []byte {
+		return []byte(strings.Replace(string(event(uid, "party")), "SUMMARY", "ORGANIZER:mailto:Me@example.org\r\nATTENDEE:mailto:you@example.org\r\nSUMMARY", 1))
+	}
+	for _, tt := range []struct {
+		name      string
+		addresses []string
+		items     int
+		held      int
+	}{
+		{"few", []string{"mailto:me@example.org"}, 3, 0},
+		{"many", []string{"mailto:me@example.org"}, 4, 4},
+		{"many, in somebody else's name", []string{"mailto:them@example.org"}, 4, 0},
+		{"many, and nobody knows in whose name", nil, 4, 4},
+	} {
+		w := newWorld(t, 2)
+		w.members[1].Scheduling, w.members[1].Addresses = true, tt.addresses
+		for i := range tt.items {
+			w.stores[0].Put(engine.Ref(fmt.Sprint(i)), invite(fmt.Sprint(i)))
+		}
+		w.put(0, "plain", "x")
+		w.sync()
+		if p := w.problems(); len(p) != tt.held || strings.Count(w.has(1), "=") != 1+tt.items-tt.held {
+			t.Errorf("%s: %d held, b has %q", tt.name, len(p), w.has(1))
+		}
+		w.quiet()
+		w.sync(group.Options{Proceed: true})
+		w.want(1, w.has(0))
+	}
+	w := newWorld(t, 2)
+	w.members[1].Scheduling, w.rules.ServerInvites = true, true
+	for i := range 4 {
+		w.stores[0].Put(engine.Ref(fmt.Sprint(i)), invite(fmt.Sprint(i)))
+	}
+	w.sync()
+	w.want(1, w.has(0))
+}
+
+func TestScenario76AMoveBetweenCalendarsIsTriedAgain(t *testing.T) {
+	w := newWorld(t, 2)
+	elsewhere := true
+	w.stores[1].Refuse = func(wr engine.Write) error {
+		if elsewhere && wr.Verb == engine.Create {
+			return engine.Fail(engine.AlreadyExists, "create", "1", "no-uid-conflict")
+		}
+		return nil
+	}
+	w.put(0, "1", "one")
+	if res := w.sync(); !res.Again {
+		t.Error("it is not worth another run")
+	}
+	elsewhere = false // its other calendar's set has made its deletion
+	if res := w.sync(); res.Again {
+		t.Error("still worth another run")
+	}
+	w.all("1=one")
+	if p := w.problems(); len(p) > 0 {
+		t.Errorf("problems %+v", p)
+	}
+}

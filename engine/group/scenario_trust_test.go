@@ -1,0 +1,308 @@
+package group_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/group"
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/storage/memory"
+)
+
+func TestScenario37BackToAnOldTextMustArrive(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(0, "1", "v1")
+	w.sync()
+	w.put(0, "1", "v2")
+	w.sync()
+	w.put(1, "1", "v1")
+	w.sync()
+	w.all("1=v1")
+	w.quiet()
+}
+
+func TestScenario39ARewritingServerIsReadBackOnceAndPingsNobody(t *testing.T) {
+	for _, inline := range []bool{false, true} {
+		w := newWorld(t, 2)
+		w.stores[1].Rewrite, w.stores[1].Inline = rewriter, inline
+		w.put(0, "1", "one")
+		w.sync()
+		for range 3 {
+			w.quiet()
+		}
+		if got := w.stores[1].Texts()["1"]; !strings.Contains(got, "X-SERVER:1") {
+			t.Fatalf("the server kept %q", got)
+		}
+		if got := w.stores[0].Texts()["1"]; strings.Contains(got, "X-SERVER") {
+			t.Errorf("what the server made of it came back: %q", got)
+		}
+		w.put(1, "1", "two") // an edit there still is one
+		w.sync()
+		w.want(0, "1=two")
+		w.put(0, "1", "three")
+		w.sync()
+		w.want(1, "1=three")
+		w.quiet()
+		if len(w.conflicts()) > 0 {
+			t.Errorf("conflicts %v", w.conflicts())
+		}
+	}
+}
+
+// rewriter does what Radicale and others do.
+func rewriter(text []byte) []byte {
+	s := strings.Replace(string(text), "PRODID:test", "PRODID:server", 1)
+	if !strings.Contains(s, "X-SERVER:1") {
+		s = strings.Replace(s, "END:VEVENT", "X-SERVER:1\r\nEND:VEVENT", 1)
+	}
+	return []byte(s)
+}
+
+func TestScenario42AServerThatLostNearlyAllStops(t *testing.T) {
+	w := newWorld(t, 2)
+	for i := range 60 {
+		w.put(0, fmt.Sprintf("%02d", i), "x")
+	}
+	w.sync()
+	full := w.has(0)
+	for i := range 58 {
+		w.remove(1, fmt.Sprintf("%02d", i))
+	}
+	w.put(1, "new", "y")
+	w.sync()
+	w.want(0, full+" new=y") // everything else proceeds
+	if p := w.problems(); len(p) != 58 {
+		t.Errorf("%d are held", len(p))
+	}
+	w.quiet()
+	w.sync(group.Options{Proceed: true, Only: "b/cal"})
+	w.want(0, full+" new=y") // nothing is held there
+	w.sync(group.Options{Proceed: true, Only: "a/cal"})
+	w.all("58=x 59=x new=y")
+	w.quiet()
+}
+
+func TestHeldDeletionsAreRestored(t *testing.T) {
+	w := newWorld(t, 2)
+	for i := range 20 {
+		w.put(0, fmt.Sprintf("%02d", i), "x")
+	}
+	w.sync()
+	full := w.has(0)
+	for i := range 15 {
+		w.remove(1, fmt.Sprintf("%02d", i))
+	}
+	w.sync()
+	w.sync(group.Options{Restore: true})
+	w.all(full)
+	if p := w.problems(); len(p) > 0 {
+		t.Errorf("still held: %+v", p)
+	}
+	w.quiet()
+}
+
+func TestProceedMeansExactlyWhatWasHeldThen(t *testing.T) {
+	w := newWorld(t, 2)
+	for i := range 20 {
+		w.put(0, fmt.Sprintf("%02d", i), "x")
+	}
+	w.sync()
+	for i := range 15 {
+		w.remove(1, fmt.Sprintf("%02d", i))
+	}
+	w.sync()
+	w.put(0, "00", "edited since") // and is wanted after all
+	w.sync(group.Options{Proceed: true})
+	w.all("00=edited since 15=x 16=x 17=x 18=x 19=x")
+}
+
+func TestScenario43AFailedListingIsNeverEmpty(t *testing.T) {
+	for _, kind := range []engine.Kind{engine.CollectionGone, engine.AuthFailed, engine.Forbidden, engine.ServerError, engine.ServerNonconforming, engine.Offline} {
+		for _, call := range []string{"changes", "list"} {
+			w := newWorld(t, 2)
+			w.stores[1].NoTokens = call == "list"
+			w.put(0, "1", "one")
+			w.sync()
+			w.stores[1].Before = func(c memory.Call) error {
+				if c.Name == call {
+					return engine.Fail(kind, "list", "b/cal", "as told")
+				}
+				return nil
+			}
+			w.put(0, "2", "two")
+			res := w.sync()
+			w.want(0, "1=one 2=two")
+			if f := res.Members[1].Failure; f.Kind != kind || !res.Set.Failure.Set {
+				t.Errorf("%v: %+v %+v", kind, f, res.Set.Failure)
+			}
+			w.stores[1].Before = nil
+			w.sync()
+			w.all("1=one 2=two")
+		}
+	}
+}
+
+// cutList ends a listing in the middle.
+type cutList struct{ *memory.Storage }
+
+func (s cutList) Changes(context.Context, engine.Token) (engine.Delta, error) {
+	return engine.Delta{}, engine.Fail(engine.NotSupported, "list changes", "", "not here")
+}
+
+func (s cutList) List(ctx context.Context) iter.Seq2[engine.Head, error] {
+	return func(yield func(engine.Head, error) bool) {
+		for h, err := range s.Storage.List(ctx) {
+			if !yield(h, err) {
+				return
+			}
+			yield(engine.Head{}, errors.New("cut off"))
+			return
+		}
+	}
+}
+
+func TestAListingThatIsCutOffProvesNothing(t *testing.T) {
+	w := newWorld(t, 2)
+	for i := range 3 {
+		w.put(0, fmt.Sprint(i), "x")
+	}
+	w.sync()
+	full := w.has(0)
+	w.members[1].Storage = cutList{w.stores[1]}
+	w.sync()
+	w.all(full)
+	w.members[1].Storage = w.stores[1]
+	w.quiet()
+}
+
+func TestScenario44AnItemThatVanishesBetweenListingAndFetch(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(0, "1", "one")
+	w.put(0, "2", "two")
+	once := true
+	w.stores[0].Before = func(c memory.Call) error {
+		if c.Name == "fetch" && once {
+			once = false
+			w.stores[0].Remove("1")
+		}
+		return nil
+	}
+	w.sync()
+	w.want(1, "2=two")
+	w.sync()
+	w.all("2=two")
+	w.quiet()
+}
+
+func TestScenario45BothDeleteBothCreateAndATouchIsNoEdit(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(0, "1", "one")
+	w.put(0, "2", "two")
+	w.sync()
+	w.remove(0, "1")
+	w.stores[1].Touch("1")
+	w.sync()
+	w.all("2=two")
+	w.remove(0, "2")
+	w.remove(1, "2")
+	w.put(0, "3", "three")
+	w.put(1, "3", "three")
+	w.reset()
+	w.sync()
+	w.all("3=three")
+	if w.writes() > 0 {
+		t.Errorf("%d writes", w.writes())
+	}
+}
+
+func TestScenario46KeepBothLosesNothingAndIsStable(t *testing.T) {
+	w := newWorld(t, 3)
+	w.put(0, "1", "one")
+	w.sync()
+	w.rules.Policy = "keep-both"
+	w.put(0, "1", "left")
+	w.put(1, "1", "right")
+	w.sync()
+	got := w.has(0)
+	if !strings.Contains(got, "=left") || !strings.Contains(got, "=right") || strings.Count(got, "=") != 2 {
+		t.Errorf("a has %q", got)
+	}
+	w.all(got)
+	w.quiet()
+	if len(w.conflicts()) > 0 {
+		t.Errorf("conflicts %v", w.conflicts())
+	}
+}
+
+func TestScenario52AWriteOverWhatMovedChangesNothing(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(0, "1", "one")
+	w.sync()
+	w.put(0, "1", "two")
+	w.stores[1].Before = func(c memory.Call) error {
+		if c.Name == "replace" && c.N == 0 {
+			w.stores[1].Put("1", event("1", "caught"))
+		}
+		return nil
+	}
+	w.sync()
+	w.want(1, "1=caught")
+	w.want(0, "1=two")
+	if got := w.conflicts(); len(got) != 1 {
+		t.Errorf("conflicts %v", got)
+	}
+	if _, err := w.try(group.Options{Decide: &group.Decision{Conflict: w.conflictID(), Choice: "member", Member: "b/cal"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.all("1=caught")
+	w.quiet()
+}
+
+func TestScenario65AFilterIsNotADeletion(t *testing.T) {
+	w := newWorld(t, 2)
+	todo := []byte(strings.ReplaceAll(string(event("t", "task")), "VEVENT", "VTODO"))
+	w.put(0, "1", "one")
+	w.stores[0].Put("t", todo)
+	w.sync()
+	w.all("1=one t=task")
+	w.members[1].Components = []string{"VEVENT"}
+	w.stores[0].Put("u", []byte(strings.ReplaceAll(string(event("u", "task")), "VEVENT", "VTODO")))
+	w.sync()
+	w.want(0, "1=one t=task u=task")
+	w.want(1, "1=one t=task")
+	w.remove(0, "t")
+	w.sync()
+	w.want(1, "1=one t=task") // none of its business
+	w.quiet()
+	w.members[1].Components = nil
+	w.sync()
+	w.all("1=one u=task")
+}
+
+func TestScenario78AnItemOfTheWrongKindGoesNowhere(t *testing.T) {
+	w := newWorld(t, 2)
+	w.stores[0].Put("card", []byte("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:1\r\nFN:x\r\nEND:VCARD\r\n"))
+	w.stores[0].Put("html", []byte("<html>Please log in</html>"))
+	w.stores[0].Put("empty", nil)
+	w.put(0, "2", "two")
+	w.sync()
+	w.want(1, "2=two")
+	if p := w.problems(); len(p) != 3 {
+		t.Errorf("problems %+v", p)
+	}
+	w.quiet()
+	w.stores[0].Put("2", []byte("\x00\x00\x00"))
+	w.sync()
+	w.want(1, "2=two") // an error page is no edit and no deletion
+	w.stores[0].Put("2", event("2", "well again"))
+	w.sync()
+	w.want(1, "2=well again")
+	if got := item.Read(w.text(1, "2")).Summary; got != "well again" {
+		t.Errorf("got %q", got)
+	}
+}
