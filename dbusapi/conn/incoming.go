@@ -28,6 +28,7 @@ type Incoming struct {
 	order       binary.ByteOrder
 	body        []byte
 	descriptors uint32
+	values      []any // of a call that is Local; nil of one from the bus
 }
 
 // WantsReply reports whether the caller waits for an answer.
@@ -37,7 +38,12 @@ func (m *Incoming) WantsReply() bool { return m.Flags&dbus.FlagNoReplyExpected =
 func (m *Incoming) Size() int { return len(m.body) + 512 }
 
 // Body decodes the values. A descriptor in it is a [dbus.UnixFDIndex] into Files.
-func (m *Incoming) Body() ([]any, error) { return decode(m.order, m.Signature, m.body) }
+func (m *Incoming) Body() ([]any, error) {
+	if m.values != nil {
+		return m.values, nil
+	}
+	return decode(m.order, m.Signature, m.body)
+}
 
 // Close closes the files that nobody took. Take sets them to nil.
 func (m *Incoming) Close() {

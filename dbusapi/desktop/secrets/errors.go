@@ -13,8 +13,8 @@ import (
 // What went wrong, in this package's words.
 var (
 	errMissing   = errors.New("the keyring has no such secret")
-	errLocked    = errors.New("the keyring is locked; unlock it, or answer the question it asks")
-	errDismissed = fmt.Errorf("%w (the question was sent away)", errLocked)
+	errLocked    = errors.New("unlock it, or answer the question it asks")
+	errDismissed = fmt.Errorf("%w (it was sent away)", errLocked)
 	errNoService = errors.New("there is no keyring")
 	errNoHome    = errors.New("the keyring has no collection to store secrets in; create one with the keyring's own program")
 )

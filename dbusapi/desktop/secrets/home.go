@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -73,7 +72,7 @@ func (l *link) findHome(ctx context.Context) (dbus.ObjectPath, error) {
 		return login, nil
 	}
 	for _, c := range all {
-		if c != passing && !strings.HasSuffix(string(c), "/session") {
+		if c != passing {
 			return c, nil
 		}
 	}

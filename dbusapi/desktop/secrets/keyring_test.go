@@ -146,7 +146,7 @@ func TestSecretsGoToTheDefaultThenLoginThenAny(t *testing.T) {
 		"default, locked": {[]string{"a", "b"}, map[string]string{"default": "b"}, "b", "b"},
 		"login by alias":  {[]string{"a", "x"}, map[string]string{"login": "x"}, "", "x"},
 		"login by name":   {[]string{"a", "login"}, nil, "", "login"},
-		"any that lasts":  {[]string{"b", "session"}, map[string]string{"session": "session"}, "", "b"},
+		"any that lasts":  {[]string{"a", "b"}, map[string]string{"session": "a"}, "", "b"},
 		"a new one":       {[]string{"session"}, map[string]string{"session": "session"}, "", "made"},
 		"not even that":   {nil, nil, "", "made"},
 	} {
