@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"engine/keeper":            {"engine", "engine/feed", "engine/group", "engine/item", "engine/ledger"},
 	"engine/storage":           {"engine", "engine/item"},
 	"engine/storage/store":     {"engine", "engine/item", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"engine/storage/webcal":    {"engine", "engine/item", "engine/storage/dav"}, // which knows what failed requests mean
 	"engine/storage/vdir":      {"engine", "engine/item", "github.com/fsnotify/fsnotify", "golang.org/x/sys/unix"},
 	"engine/storage/dav":       {"engine", "engine/item", "github.com/emersion/go-webdav", "github.com/emersion/go-webdav/", "golang.org/x/time/rate"},
 	"engine/davserver":         {"engine", "engine/item", "github.com/emersion/", "github.com/teambition/rrule-go"},

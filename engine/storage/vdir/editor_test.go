@@ -190,6 +190,32 @@ func TestWhatWasDisplacedIsPutBackAndTold(t *testing.T) {
 	}
 }
 
+// Somebody saves between look and exchange, and again while that is put back.
+func TestASecondSaveWhileTheFirstIsPutBackIsKeptBesideIt(t *testing.T) {
+	for _, attempt := range []string{"replace", "delete"} {
+		r := newRig(t, engine.Calendar)
+		r.apply(creation("a", "old"))
+		w := attempts[attempt](r)
+		bodies := []string{"saved", "again"}
+		r.f.step = func(op, name string) error {
+			if (op == "exchange" || op == "over" || op == "place" && name == "a.ics") && len(bodies) > 0 {
+				r.swap("a.ics", event("a", bodies[0]))
+				bodies = bodies[1:]
+			}
+			return nil
+		}
+		wantKind(t, r.apply(w)[0].Err, engine.Changed)
+		got := map[string]bool{}
+		for ref := range r.list() {
+			got[string(r.mustFetch(ref).Text)] = true
+		}
+		if len(bodies) > 0 || len(got) != 2 || !got[string(event("a", "saved"))] || !got[string(event("a", "again"))] {
+			t.Errorf("%s: there is %v", attempt, got)
+		}
+		r.wantNoTemps()
+	}
+}
+
 // What a crash between exchange and check leaves is put back in its place, and
 // what is known elsewhere goes.
 func TestAnEditCaughtInAnExchangeIsPutBackInItsPlace(t *testing.T) {
