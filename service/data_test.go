@@ -15,7 +15,9 @@ import (
 )
 
 // specsOf are the parameters of this build's kinds.
-func specsOf(kind string) ([]engine.ParamSpec, bool) { return (&program{}).specs(kind) }
+func specsOf(kind string) ([]engine.ParamSpec, bool) {
+	return (&program{plugins: newPlugins(dirs{}, nil)}).specs(kind)
+}
 
 func TestTheExamplesAreGoodConfiguration(t *testing.T) {
 	c, err := config.Open(filepath.Join("..", "data", "config"), specsOf).Read()

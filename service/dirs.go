@@ -11,6 +11,7 @@ import (
 // dirs are the folders that davbus lives in.
 type dirs struct {
 	home, config, state, runtime string
+	data                         string // for what is the user's own and not only our state
 	session                      string // XDG_RUNTIME_DIR itself, for %t; "" without one
 	madeRuntime                  bool   // there is no XDG_RUNTIME_DIR
 }
@@ -18,11 +19,11 @@ type dirs struct {
 // findDirs finds them by the XDG variables and makes those that are ours alone.
 // The configuration's folder is made when something is written there.
 func findDirs(getenv func(string) string) (dirs, error) {
-	d := dirs{home: xdg.Home, config: filepath.Join(xdg.ConfigHome, "davbus"), state: filepath.Join(xdg.StateHome, "davbus")}
+	d := dirs{home: xdg.Home, config: filepath.Join(xdg.ConfigHome, "davbus"), state: filepath.Join(xdg.StateHome, "davbus"), data: filepath.Join(xdg.DataHome, "davbus")}
 	if base := getenv("XDG_STATE_HOME"); filepath.IsAbs(base) {
 		d.state = filepath.Join(base, "davbus")
 	}
-	if err := private(d.state); err != nil {
+	if err := makePrivate(d.state); err != nil {
 		return d, err
 	}
 	// Where the variable is not set nothing says that a folder is ours alone and
@@ -32,12 +33,12 @@ func findDirs(getenv func(string) string) (dirs, error) {
 	} else {
 		d.runtime, d.madeRuntime = filepath.Join(d.state, "run"), true
 	}
-	return d, private(d.runtime)
+	return d, makePrivate(d.runtime)
 }
 
-// private makes a folder that nobody else may enter, or refuses one that
+// makePrivate makes a folder that nobody else may enter, or refuses one that
 // somebody else may.
-func private(path string) error {
+func makePrivate(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("cannot make the folder %s: %w", path, err)
 	}

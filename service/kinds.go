@@ -34,6 +34,9 @@ func (k *kinds) table() keeper.Kinds {
 	table := keeper.Kinds{
 		"dav":  {Params: davParams(), Open: k.openDAV, Syntax: davSyntax, Place: k.davPlace},
 		"vdir": {Params: vdirParams(), Open: k.openVdir, Syntax: vdirSyntax, Found: k.foundVdir},
+
+		"webcal": {Params: webcalParams(), Open: k.openWebcal, Syntax: webcalSyntax, Place: k.webcalPlace},
+		"store":  {Params: storeParams(), Open: k.openStore},
 	}
 	k.plugins.table(table)
 	return table
@@ -71,6 +74,19 @@ func webParams() []engine.ParamSpec {
 		{Name: "user-agent", Signature: "s", Summary: "Another User-Agent header"},
 		{Name: "ca-file", Signature: "s", Summary: "File of certificates (PEM) to trust besides those of the system"},
 		{Name: "tls-pin", Signature: "s", Summary: "SHA-256, in hexadecimal, of the one certificate to trust"},
+	}
+}
+
+func webcalParams() []engine.ParamSpec {
+	return append(webParams(), []engine.ParamSpec{
+		{Name: "interval-sec", Signature: "u", Default: uint32(900), Summary: "Seconds between scheduled syncs; 0 for only on request or change"},
+	}...)
+}
+
+func storeParams() []engine.ParamSpec {
+	return []engine.ParamSpec{
+		{Name: "collections", Signature: "as", Summary: "Take only these ids; all by default, new ones as they appear"},
+		{Name: "read-only", Signature: "b", Default: false, Summary: "Never write there"},
 	}
 }
 

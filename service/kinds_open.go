@@ -5,11 +5,16 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/engine/storage/dav"
+	"davbus.org/davbus/engine/storage/store"
 	"davbus.org/davbus/engine/storage/vdir"
+	"davbus.org/davbus/engine/storage/webcal"
 	"davbus.org/davbus/transports/route"
 	"davbus.org/davbus/transports/web"
 )
@@ -47,6 +52,65 @@ func (k *kinds) openDAV(ctx context.Context, cfg engine.AccountConfig, s keeper.
 		return nil, err
 	}
 	return source, nil
+}
+
+// openWebcal makes a client for one published calendar.
+func (k *kinds) openWebcal(_ context.Context, cfg engine.AccountConfig, s keeper.AccountSecrets) (engine.Source, error) {
+	where, _ := cfg.Params["url"].(string)
+	user, _ := cfg.Params["username"].(string)
+	where, client, err := k.client(cfg, httpURL(where), user, s)
+	if err != nil {
+		return nil, engine.Fail(engine.Invalid, "open", string(cfg.ID), "%w", err)
+	}
+	source, err := webcal.New(webcal.Options{
+		URL: where, User: user, Client: client, Close: k.closer(client),
+		Probe: func(ctx context.Context, u *url.URL, step func(string, string, error)) error {
+			return client.Probe(ctx, u, step)
+		},
+	})
+	if err != nil {
+		k.closer(client)()
+		return nil, err
+	}
+	return source, nil
+}
+
+// httpURL says how a webcal: address is reached; other addresses stay.
+func httpURL(where string) string {
+	for _, scheme := range []string{"webcal://", "webcals://"} {
+		if len(where) > len(scheme) && strings.EqualFold(where[:len(scheme)], scheme) {
+			return "https://" + where[len(scheme):]
+		}
+	}
+	return where
+}
+
+func webcalSyntax(p engine.Params) error {
+	where, _ := p["url"].(string)
+	via, _ := p["via"].(string)
+	where, _, err := route.Split(httpURL(where), via)
+	if err == nil {
+		_, err = webcal.New(webcal.Options{URL: where})
+	}
+	return err
+}
+
+// webcalPlace leaves out the query of the URL, which often is a secret.
+func (k *kinds) webcalPlace(p engine.Params) keeper.Place {
+	where, _ := p["url"].(string)
+	place := k.davPlace(engine.Params{"url": httpURL(where), "via": p["via"]})
+	place.URL, _, _ = strings.Cut(place.URL, "?")
+	return place
+}
+
+// openStore opens the database of a store account. It lies with the user's data,
+// not with our state: it is the only place where its items are.
+func (k *kinds) openStore(_ context.Context, cfg engine.AccountConfig, _ keeper.AccountSecrets) (engine.Source, error) {
+	dir := filepath.Join(k.dirs.data, "store")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, engine.Fail(engine.StorageError, "make the folder", dir, "%w", err)
+	}
+	return store.Open(filepath.Join(dir, string(cfg.ID)+".db"))
 }
 
 // told is a parameter, or the first line of what its command prints.

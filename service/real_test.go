@@ -6,10 +6,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -389,5 +393,97 @@ func TestReloadTakesWhatPeopleWriteAndNamesWhatIsWrong(t *testing.T) {
 	d.reload <- os.Interrupt // as SIGHUP does
 	if !lab.Within(10*time.Second, func() bool { return strings.Contains(d.log.String(), "configuration reloaded") }) {
 		t.Error("SIGHUP did not reload")
+	}
+}
+
+func TestAWebCalendarGoesIntoAStoreAndAFolder(t *testing.T) {
+	d := home(t)
+	d.start()
+	served := vevent("one", "Published")
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/calendar")
+		io.WriteString(w, served)
+	}))
+	defer web.Close()
+	d.account("feed", "webcal", "url", web.URL+"/holidays.ics?token=hunter2")
+	d.account("keep", "store")
+	d.account("pim", "vdir", "path", "~/pim")
+	_, err := d.c.AddGroup(t.Context(), "g", []string{"feed", "keep", "pim"}, client.Options{"create-missing": []string{"keep", "pim"}})
+	d.must(err)
+	if r := d.sync("g", "success"); r.Int("added") != 2 {
+		t.Errorf("%v", r.Plain())
+	}
+	var folders []os.DirEntry
+	folders, err = os.ReadDir(filepath.Join(d.Dir, "pim"))
+	d.must(err)
+	if len(folders) != 1 || d.files("pim/"+folders[0].Name()) != "Published" {
+		t.Errorf("%v", folders)
+	}
+	if _, err := os.Stat(filepath.Join(d.Share, "davbus/store/keep.db")); err != nil {
+		t.Error(err)
+	}
+	// It is read-only: an edit in the folder reaches the store and not the web,
+	// and nothing calls that an error.
+	served = vevent("one", "Moved")
+	d.sync("g", "success")
+	if got := d.files("pim/" + folders[0].Name()); got != "Moved" {
+		t.Errorf("got %q", got)
+	}
+	var url string
+	d.must(d.c.Get(t.Context(), client.AccountPath("feed"), client.Name+".Account", "Url", &url))
+	if url != web.URL+"/holidays.ics" {
+		t.Errorf("Url is %q: what is behind the question mark is often a secret", url)
+	}
+}
+
+// TestStoppedInTheMiddleOfASyncItConvergesAfterwards: SIGTERM lets the running
+// write end, and the next run brings what is left, nothing twice.
+func TestStoppedInTheMiddleOfASyncItConvergesAfterwards(t *testing.T) {
+	server := lab.Radicale(t)
+	proxy := lab.CountingProxy(t, server.URL)
+	d := home(t)
+	d.start()
+	path, err := server.Make(t.Context(), "work")
+	d.must(err)
+	const all = 30
+	for i := range all {
+		d.write(fmt.Sprintf("pim/work/%02d.ics", i), vevent(fmt.Sprintf("u%02d", i), fmt.Sprintf("item %02d", i)))
+	}
+	d.write("pw", lab.AlicePassword)
+	d.account("work", "dav", "url", proxy.URL+"/", "username", lab.Alice, "password-command", []string{"cat", filepath.Join(d.Dir, "pw")})
+	d.account("local", "vdir", "path", "~/pim")
+	_, err = d.c.AddGroup(t.Context(), "home", []string{"work", "local"}, nil)
+	d.must(err)
+	var puts atomic.Int32
+	proxy.Before(func(n int, r *http.Request) {
+		if r.Method == http.MethodPut && puts.Add(1) == 5 {
+			d.leave()
+		}
+	})
+	_, err = d.c.Sync(t.Context(), "home", client.SyncOptions{})
+	d.must(err)
+	select {
+	case err := <-d.ended:
+		d.must(err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not stop while it syncs")
+	}
+	if n := puts.Load(); n < 5 || n == all {
+		t.Errorf("%d items were sent; it was stopped at the fifth", n)
+	}
+	proxy.Before(nil)
+	d.start()
+	d.sync("home", "success")
+	d.sync("home", "success")
+	resp, err := server.Do(t.Context(), "PROPFIND", path, "", "Depth", "1")
+	d.must(err)
+	var body bytes.Buffer
+	body.ReadFrom(resp.Body)
+	resp.Body.Close()
+	if n := strings.Count(body.String(), ".ics</"); n != all {
+		t.Errorf("%d items on the server, want %d", n, all)
+	}
+	if n := strings.Count(d.files("pim/work"), "item"); n != all {
+		t.Errorf("%d items in the folder, want %d", n, all)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"os/exec"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	secretservice "davbus.org/davbus/dbusapi/desktop/secrets"
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
 )
@@ -95,12 +97,15 @@ func (a accountSecrets) Get(ctx context.Context, name string) ([]byte, error) {
 		return bytes.Clone(value), nil
 	}
 	if s.keyring == nil {
-		return nil, engine.Fail(engine.AuthRequired, "get the "+name+" of", string(a.cfg.ID), "there is none; set it with davbus account secret, or name a %s-command", name)
+		return nil, engine.Fail(engine.AuthRequired, "get the "+name+" of", string(a.cfg.ID), "there is none; store one with SetSecret, or name a %s-command", name)
 	}
 	return s.fromKeyring(ctx, key)
 }
 
 func (s *secrets) fromKeyring(ctx context.Context, key secretKey) ([]byte, error) {
+	if keeper.Unattended(ctx) {
+		ctx = secretservice.Quiet(ctx) // it does not pop up at night
+	}
 	value, err := s.keyring.Get(ctx, key.account, key.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,8 +193,8 @@ func needsSecret(cfg engine.AccountConfig) bool {
 	return (cfg.Kind == "dav" || cfg.Kind == "webcal") && user && cfg.Params["auth"] != "none"
 }
 
-// Set keeps a secret: in the keyring if there is one and store does not say
-// "session", else until the daemon ends.
+// Set keeps a secret: in the keyring, or, where store says "session", until the
+// daemon ends.
 func (s *secrets) Set(id engine.AccountID, name string, value []byte, store string) error {
 	if len(value) > maxSecret {
 		return engine.Fail(engine.TooLarge, "set the "+name+" of", string(id), "a secret has at most %d bytes", maxSecret)
@@ -198,15 +203,20 @@ func (s *secrets) Set(id engine.AccountID, name string, value []byte, store stri
 		return engine.Fail(engine.Invalid, "set the "+name+" of", string(id), "store is keyring or session, not %q", store)
 	}
 	key := secretKey{id, name}
-	inKeyring := s.keyring != nil && store != "session"
+	inKeyring := store != "session"
+	if inKeyring && s.keyring == nil {
+		return noKeyring(id, name, nil)
+	}
 	if inKeyring {
 		ctx, cancel := context.WithTimeout(context.Background(), keyringTime)
 		defer cancel()
 		err := s.keyring.Set(ctx, id, name, value)
-		if err != nil && !engine.IsKind(err, engine.Offline) {
+		if engine.IsKind(err, engine.Offline) {
+			return noKeyring(id, name, err)
+		}
+		if err != nil {
 			return err
 		}
-		inKeyring = err == nil // without a keyring it is kept for the session, and State says so
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,6 +229,14 @@ func (s *secrets) Set(id engine.AccountID, name string, value []byte, store stri
 		s.session[key] = bytes.Clone(value)
 	}
 	return nil
+}
+
+func noKeyring(id engine.AccountID, name string, err error) error {
+	if err == nil {
+		err = errors.New("nothing here keeps passwords over restarts")
+	}
+	return engine.Fail(engine.NotSupported, "set the "+name+" of", string(id),
+		"there is no keyring: %w; keep it until davbusd ends (\"store\" is \"session\"), or name a %s-command", err, name)
 }
 
 // Forget removes a secret, or with name "" all secrets of an account.

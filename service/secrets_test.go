@@ -94,10 +94,10 @@ func TestASecretOfTheSessionBeatsTheOthersAndIsForgotten(t *testing.T) {
 	if got, _ := s.Of(cfg).Get(t.Context(), "password"); string(got) != "s3cret" {
 		t.Errorf("after Forget: %q", got)
 	}
-	if err := s.Set("work", "password", make([]byte, maxSecret+1), ""); !engine.IsKind(err, engine.TooLarge) {
+	if err := s.Set("work", "password", make([]byte, maxSecret+1), "session"); !engine.IsKind(err, engine.TooLarge) {
 		t.Errorf("a secret that is too large: %v", err)
 	}
-	if err := s.Set("work", "password", make([]byte, maxSecret), ""); err != nil {
+	if err := s.Set("work", "password", make([]byte, maxSecret), "session"); err != nil {
 		t.Errorf("the largest secret: %v", err)
 	}
 	if err := s.Set("work", "password", nil, "file"); !engine.IsKind(err, engine.Invalid) {
@@ -175,10 +175,11 @@ func TestTheKeyringIsAskedAndItsStateShown(t *testing.T) {
 			t.Errorf("%v: %v, state %s", c.err, err, s.State(cfg))
 		}
 	}
-	// Where there is no keyring, a secret is kept as long as we run, and the
-	// state says so.
-	if err := s.Set("work", "password", []byte("typed"), "keyring"); err != nil || s.State(cfg) != "session" {
-		t.Errorf("%v, state %s", err, s.State(cfg))
+	// Nobody is told that a secret is kept when it is not.
+	for _, s := range []*secrets{s, newSecrets()} {
+		if err := s.Set("work", "password", []byte("typed"), ""); !engine.IsKind(err, engine.NotSupported) || !strings.Contains(err.Error(), "session") {
+			t.Errorf("without a keyring: %v", err)
+		}
 	}
 }
 
@@ -280,7 +281,7 @@ func TestPrivateFoldersAreMadePrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{open, filepath.Join(dir, "new", "deep")} {
-		if err := private(path); err != nil {
+		if err := makePrivate(path); err != nil {
 			t.Fatal(err)
 		}
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
@@ -290,7 +291,7 @@ func TestPrivateFoldersAreMadePrivate(t *testing.T) {
 	if err := os.Symlink(open, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := private(filepath.Join(dir, "link")); err == nil {
+	if err := makePrivate(filepath.Join(dir, "link")); err == nil {
 		t.Error("a link is taken for a folder of ours")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/dbusapi/conn"
 	"davbus.org/davbus/dbusapi/conn/callers"
+	secretservice "davbus.org/davbus/dbusapi/desktop/secrets"
 	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/service/config"
@@ -38,7 +39,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	bus, tree, err := join(ctx)
+	address, err := conn.SessionAddress()
+	if err != nil {
+		return err
+	}
+	bus, tree, err := join(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -52,7 +57,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer unlock()
 
-	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1)}
+	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1)}
 	p.plugins = newPlugins(d, pluginDirs())
 	p.folder = config.Open(d.config, p.specs)
 	cfg, err := p.folder.Load()
@@ -72,6 +77,17 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer book.Close()
+	keyring := secretservice.New(secretservice.Options{
+		Dial: secretservice.Dial(address),
+		Changed: func() {
+			select {
+			case p.unlocked <- struct{}{}:
+			default: // one that is not yet seen says it too
+			}
+		},
+	})
+	defer keyring.Close()
+	p.secrets.keyring = keyring
 	p.kinds = newKinds(d, p.secrets, p.plugins)
 	p.keeper, err = keeper.New(keeper.Options{
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
@@ -98,15 +114,13 @@ type program struct {
 	keeper  *keeper.Keeper
 	log     *log
 	quit    chan bool // whether running jobs may finish
-	work    sync.WaitGroup
+
+	unlocked chan struct{} // something in the keyring changed
+	work     sync.WaitGroup
 }
 
 // join connects to the session bus.
-func join(ctx context.Context) (*conn.Conn, *tree, error) {
-	address, err := conn.SessionAddress()
-	if err != nil {
-		return nil, nil, err
-	}
+func join(ctx context.Context, address string) (*conn.Conn, *tree, error) {
 	t, err := dbusapi.NewTree()
 	if err != nil {
 		return nil, nil, err
@@ -164,6 +178,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		}
 	})
 	p.work.Go(func() { p.watchFiles(ctx) })
+	p.work.Go(func() { p.watchKeyring(ctx) })
 	ready := func() {
 		p.keeper.Begin()
 		p.log.say("ready as " + dbusapi.BusName + ", davbus " + data.Version)
@@ -223,6 +238,23 @@ func (p *program) reload(dryRun bool) ([]string, error) {
 		p.keeper.SetConfigState("invalid")
 	}
 	return nil, err
+}
+
+// watchKeyring has what waits for a secret tried again when the keyring changes.
+// There may be none, and one that comes later is noticed when it is asked for a
+// secret.
+func (p *program) watchKeyring(ctx context.Context) {
+	if k, ok := p.secrets.keyring.(interface{ Listen(context.Context) error }); ok {
+		_ = k.Listen(ctx)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.unlocked:
+			p.keeper.SecretsChanged()
+		}
+	}
 }
 
 // watchFiles tells when the files are not what was loaded.
