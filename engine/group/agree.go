@@ -70,18 +70,21 @@ func (r *run) newVersion(c *ledger.Change, s *plan.Step, row *plan.Row, d *decis
 	if fresh {
 		e = &entry{Item: ledger.Item{Key: string(s.Key)}, marks: make([]*ledger.Mark, len(r.members))}
 	}
-	e.Version, e.Job, e.At, e.Origin = s.Version, r.opt.Job, r.now, ""
+	e.Version, e.Job, e.At, e.Origin, e.Rule = s.Version, r.opt.Job, r.now, "", "brought back, since somebody still wants it"
 	if g, is := d.given[s.Key]; is {
 		id, err := c.Text(g.text)
 		if err != nil {
 			return err
 		}
-		e.Text, e.Sum = id, s.Sum
+		e.Text, e.Sum, e.Rule = id, s.Sum, "merged from what several members did"
 		e.describe(g.text)
 		r.total.Merged++
 	} else if s.From != plan.Ledger {
 		o := r.members[s.From].obs[row.Seen[s.From].Ref]
-		e.Origin = r.members[s.From].ID
+		e.Origin, e.Rule = r.members[s.From].ID, "edited there"
+		if fresh {
+			e.Rule = "new there"
+		}
 		if k := e.marks[s.From]; k != nil && k.UID == o.UID && o.UID != e.UID && e.UID != "" {
 			if err := e.takeHome(c, o); err != nil {
 				return err
@@ -89,6 +92,9 @@ func (r *run) newVersion(c *ledger.Change, s *plan.Step, row *plan.Row, d *decis
 		} else {
 			e.Text, e.Sum, e.UID, e.Components = o.Text, o.Sum, o.UID, o.Components
 		}
+	}
+	if rule := d.rules[s.Key]; rule != "" {
+		e.Rule = rule
 	}
 	if err := c.PutItem(&e.Item); err != nil {
 		return err

@@ -16,10 +16,11 @@ type decision struct {
 	plan      plan.Plan
 	held      []plan.Hold
 	conflicts []ledger.Conflict
-	given     map[plan.Key]given // agreed texts that no member holds
-	extra     []ledger.Item      // copies under new UIDs, for everybody
-	skip      string             // the id of a conflict to leave alone
-	waiting   map[place]bool     // ops that wait for their next try
+	given     map[plan.Key]given  // agreed texts that no member holds
+	rules     map[plan.Key]string // how a dispute was settled, for people
+	extra     []ledger.Item       // copies under new UIDs, for everybody
+	skip      string              // the id of a conflict to leave alone
+	waiting   map[place]bool      // ops that wait for their next try
 
 	heldBefore []ledger.Problem // what was held when the round began
 }
@@ -40,7 +41,7 @@ func (r *run) decide(ctx context.Context, rows []plan.Row) (*decision, error) {
 	if !known {
 		return nil, engine.Fail(engine.Invalid, "sync", string(r.set.Key().Group), "there is no conflict policy %q", r.rules.Policy)
 	}
-	d := &decision{given: map[plan.Key]given{}, waiting: map[place]bool{}}
+	d := &decision{given: map[plan.Key]given{}, rules: map[plan.Key]string{}, waiting: map[place]bool{}}
 	held, err := r.set.Problems()
 	if err != nil {
 		return nil, err

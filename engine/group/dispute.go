@@ -54,12 +54,16 @@ func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Ke
 				return err
 			}
 			if step != nil {
+				d.rules[s.Key] = "chosen by a person: " + r.opt.Decide.Choice
 				*s = *step
 				continue
 			}
 		} else if step, err := r.settleByRule(ctx, q, d); err != nil {
 			return err
 		} else if step != nil {
+			if q.How != plan.Merge {
+				d.rules[s.Key] = "settled by the group's conflict policy: " + r.rules.Policy
+			}
 			*s = *step
 			continue
 		}
@@ -188,7 +192,7 @@ func (r *run) keepBoth(q *dispute, d *decision) *plan.Step {
 			continue
 		}
 		d.given[key] = given{text: text}
-		d.extra = append(d.extra, ledger.Item{Key: string(key), UID: uid, Version: 1, Sum: item.Sum(text), Components: strings.Join(item.Read(text).Components, ","), Job: r.opt.Job})
+		d.extra = append(d.extra, ledger.Item{Key: string(key), UID: uid, Version: 1, Sum: item.Sum(text), Components: strings.Join(item.Read(text).Components, ","), Job: r.opt.Job, Rule: "a second text of " + string(q.row.UID) + ", kept beside it"})
 	}
 	return r.winner(q, all[0])
 }

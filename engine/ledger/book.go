@@ -39,7 +39,8 @@ type Item struct {
 	Text       TextID
 	Components string // separated by commas
 	Job        engine.JobID
-	Origin     engine.MemberID // whose text it was; "" if it was merged or given
+	Origin     engine.MemberID // whose text it is; "" if it was merged or given
+	Rule       string          // what made it so, for people: "new", "edited", "merged", …
 	At         time.Time
 }
 
@@ -139,11 +140,11 @@ func (b *Book) members(tx *sql.Tx, set int64) (string, error) {
 
 func (b *Book) items(tx *sql.Tx, set int64) (damaged string, err error) {
 	var sum sql.RawBytes
-	err = each(tx, `SELECT id, key, uid, version, sum, text, components, job, origin, at, checksum FROM items WHERE set_id = ? ORDER BY id`, set, func(scan scanner) error {
+	err = each(tx, `SELECT id, key, uid, version, sum, text, components, job, origin, rule, at, checksum FROM items WHERE set_id = ? ORDER BY id`, set, func(scan scanner) error {
 		var i Item
 		var at int64
 		var check uint32
-		err := scan(&i.ID, &i.Key, &i.UID, &i.Version, &sum, &i.Text, &i.Components, &i.Job, &i.Origin, &at, &check)
+		err := scan(&i.ID, &i.Key, &i.UID, &i.Version, &sum, &i.Text, &i.Components, &i.Job, &i.Origin, &i.Rule, &at, &check)
 		copy(i.Sum[:], sum)
 		i.At = timeOf(at)
 		if check != i.check() {

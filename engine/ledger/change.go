@@ -31,13 +31,13 @@ func (c *Change) PutItem(i *Item) error {
 		i.At = c.now
 	}
 	if i.ID == 0 {
-		id, err := c.insert(`INSERT INTO items (set_id, key, uid, version, sum, text, components, job, origin, at, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			c.set, bytesOf(i.Key), bytesOf(i.UID), i.Version, i.Sum[:], i.Text, i.Components, i.Job, bytesOf(i.Origin), micros(i.At), i.check())
+		id, err := c.insert(`INSERT INTO items (set_id, key, uid, version, sum, text, components, job, origin, rule, at, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			c.set, bytesOf(i.Key), bytesOf(i.UID), i.Version, i.Sum[:], i.Text, i.Components, i.Job, bytesOf(i.Origin), i.Rule, micros(i.At), i.check())
 		i.ID = id
 		return err
 	}
-	return c.exec(`UPDATE items SET uid = ?, version = ?, sum = ?, text = ?, components = ?, job = ?, origin = ?, at = ?, checksum = ? WHERE id = ?`,
-		bytesOf(i.UID), i.Version, i.Sum[:], i.Text, i.Components, i.Job, bytesOf(i.Origin), micros(i.At), i.check(), i.ID)
+	return c.exec(`UPDATE items SET uid = ?, version = ?, sum = ?, text = ?, components = ?, job = ?, origin = ?, rule = ?, at = ?, checksum = ? WHERE id = ?`,
+		bytesOf(i.UID), i.Version, i.Sum[:], i.Text, i.Components, i.Job, bytesOf(i.Origin), i.Rule, micros(i.At), i.check(), i.ID)
 }
 
 // ForgetItem drops an item and every mark of it.

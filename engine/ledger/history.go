@@ -17,6 +17,17 @@ func (t *tx) Keep(v engine.Version, text TextID) (int64, error) {
 		bytesOf(v.Member), bytesOf(v.UID), bytesOf(v.Item), micros(v.Replaced), v.Job, v.Reason, text)
 }
 
+// Keep puts a text into history before something outside a run overwrites it.
+func (l *Ledger) Keep(v engine.Version, text []byte) error {
+	return fail("keep a version in", l.do(func(t *tx) error {
+		id, err := t.Text(text)
+		if err == nil {
+			_, err = t.Keep(v, id)
+		}
+		return err
+	}))
+}
+
 const versionColumns = `id, member, uid, item, at, job, reason`
 
 // Versions lists history, newest first. item is a name or UID, or "" for all.
