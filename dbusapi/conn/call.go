@@ -102,6 +102,12 @@ func (c *Conn) Call(ctx context.Context, dest string, path dbus.ObjectPath, meth
 // CallForFiles is Call for a method whose reply holds descriptors.
 func (c *Conn) CallForFiles(ctx context.Context, dest string, path dbus.ObjectPath, method string, args ...any) (*Reply, error) {
 	body, files := handOver(args)
+	return c.CallWithFiles(ctx, dest, path, method, files, body...)
+}
+
+// CallWithFiles is CallForFiles for files that are not plain arguments: each
+// [dbus.UnixFDIndex], wherever it is in the arguments, names one of them.
+func (c *Conn) CallWithFiles(ctx context.Context, dest string, path dbus.ObjectPath, method string, files []*os.File, body ...any) (*Reply, error) {
 	closeFiles := func() {
 		for _, f := range files {
 			f.Close()

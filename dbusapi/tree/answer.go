@@ -9,6 +9,10 @@ import (
 
 // answer sends the reply of a call, unless its caller wants none.
 func (c *call) answer(rets []any, files []*os.File, err error) {
+	if c.local != nil {
+		c.answerLocal(rets, files, err)
+		return
+	}
 	if err == nil && c.msg.WantsReply() {
 		if frame := c.encode(rets, len(files)); frame != nil {
 			c.conn.Write(frame, files, c.sent)

@@ -85,4 +85,7 @@ type call struct {
 	badFiles bool   // it came with descriptors that its method does not take
 	detached bool   // guarded by lanes.mu
 	forget   func() // undoes what Gone arranged
+
+	within context.Context // of a local call; nil of one from the bus
+	local  func(Answer)    // takes its answer
 }

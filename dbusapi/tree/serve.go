@@ -45,6 +45,10 @@ func (t *Tree) takesFiles(m *conn.Incoming) bool {
 func (c *call) serve() {
 	c.ctx, c.cancel = context.WithCancelCause(c.tree.lanes.ctx)
 	defer c.cancel(nil)
+	if c.within != nil {
+		stop := context.AfterFunc(c.within, func() { c.cancel(context.Cause(c.within)) })
+		defer stop()
+	}
 	defer func() {
 		if c.forget != nil {
 			c.forget()

@@ -119,7 +119,7 @@ func (c *call) read(s *standardMethod) {
 		}
 		rets, _, err := c.standard(s)
 		var frame []byte
-		if err == nil && c.msg.WantsReply() {
+		if err == nil && c.local == nil && c.msg.WantsReply() {
 			frame = c.encode(rets, 0)
 		}
 		if try < 3 {
