@@ -206,3 +206,11 @@ func (k *Keeper) checkCollection(op string, m engine.MemberID) error {
 		return nil
 	})
 }
+
+// Explain tells why an item is as it is, for people.
+func (k *Keeper) Explain(m engine.MemberID, name string) ([]string, error) {
+	if err := k.checkCollection("explain", m); err != nil {
+		return nil, err
+	}
+	return k.opt.Ledger.Explain(m, name)
+}

@@ -25,7 +25,7 @@ type job struct {
 	accounts map[engine.AccountID]bool
 	keys     []string // what no two jobs may work on at once; never changed
 	run      func(context.Context, *job) verdict
-	auto     bool // started by the schedule or a change; never changed
+	auto     bool // started by the schedule or a change, and nobody has joined
 
 	mode       string // these three never change
 	slow, dry  bool

@@ -1,25 +1,13 @@
 package keeper
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"slices"
-	"strings"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/group"
 	"davbus.org/davbus/engine/item"
 )
-
-// A rewrite is one item of one member that a person wants otherwise. It is made
-// as anybody's edit is made, and the sync that follows brings it to the others;
-// what it overwrites goes to history first.
-type rewrite struct {
-	head engine.Head // of what is there; zero to create
-	uid  engine.UID
-	was  []byte // what is there
-	text []byte
-}
 
 // Restore brings an earlier version of an item back; with asCopy it becomes an
 // item of its own.
@@ -36,63 +24,24 @@ func (k *Keeper) Restore(m engine.MemberID, name string, version uint64, asCopy 
 	if err != nil {
 		return 0, err
 	}
-	if asCopy {
-		text = item.WithUID(text, newUID())
-	}
-	return k.rewriteJob("restore", m, false, by, func(ctx context.Context, b *bench) ([]rewrite, error) {
-		w := rewrite{uid: item.Read(text).UID, text: text}
-		if !asCopy {
-			ref, err := b.find(all[i])
-			if err != nil {
-				return nil, err
-			}
-			if w.head, w.was, err = b.read(ctx, ref); err != nil {
-				return nil, err
-			}
-		}
-		return []rewrite{w}, nil
+	return k.memberJob("restore", m, false, by, func(ctx context.Context, j *job, b *bench) (engine.Counts, error) {
+		return b.restore(ctx, j, all[i], text, asCopy)
 	})
 }
 
 // Repair gives items without a UID, or with one that another item of the
-// collection has, a new one. Of several with one UID the one that is in step
-// with the others keeps it.
+// collection has, a new one.
 func (k *Keeper) Repair(m engine.MemberID, dryRun bool, by string) (engine.JobID, error) {
-	if err := k.checkCollection("repair", m); err != nil {
-		return 0, err
-	}
-	return k.rewriteJob("repair", m, dryRun, by, func(ctx context.Context, b *bench) ([]rewrite, error) {
-		all, err := b.readAll(ctx)
-		if err != nil {
-			return nil, err
-		}
-		slices.SortFunc(all, func(x, y rewrite) int {
-			return cmp.Or(cmp.Compare(b2i(b.marked(y.head.Ref)), b2i(b.marked(x.head.Ref))), cmp.Compare(x.head.Ref, y.head.Ref))
-		})
-		var bad []rewrite
-		taken := map[engine.UID]bool{}
-		for _, w := range all {
-			info := item.Read(w.was)
-			if !info.Parsed || info.Many || info.UID != "" && !taken[info.UID] {
-				taken[info.UID] = true
-				continue
-			}
-			w.uid = newUID()
-			w.text = item.WithUID(w.was, w.uid)
-			bad = append(bad, w)
-		}
-		return bad, nil
+	return k.memberJob("repair", m, dryRun, by, func(ctx context.Context, j *job, b *bench) (engine.Counts, error) {
+		return group.Repair(ctx, k.opt.Ledger, b.member, j.st.ID, dryRun, &sink{progress: j.progress, told: true})
 	})
 }
 
-func newUID() engine.UID { return engine.UID(strings.ToLower(rand.Text())) }
-
-// rewriteJob queues a job that works out what to rewrite at one member, does it,
-// and syncs the sets of that member.
-func (k *Keeper) rewriteJob(kind string, m engine.MemberID, dry bool, by string, plan func(context.Context, *bench) ([]rewrite, error)) (number engine.JobID, err error) {
+// memberJob queues a job that changes one member as a person would, and then
+// syncs the sets of that member.
+func (k *Keeper) memberJob(kind string, m engine.MemberID, dry bool, by string, do func(context.Context, *job, *bench) (engine.Counts, error)) (number engine.JobID, err error) {
 	err = k.ask(func() error {
-		c := k.cols[m]
-		if c == nil {
+		if k.cols[m] == nil {
 			return engine.Fail(engine.NotFound, kind, string(m), "there is no collection of this id")
 		}
 		target := engine.Target{Collection: m}
@@ -108,13 +57,37 @@ func (k *Keeper) rewriteJob(kind string, m engine.MemberID, dry bool, by string,
 				if err != nil {
 					return engine.Counts{}, err
 				}
-				todo, err := plan(ctx, b)
-				if err != nil {
-					return engine.Counts{}, err
-				}
-				return b.rewrite(ctx, j, todo, dry)
+				return do(ctx, j, b)
 			}})
 		return err
 	})
 	return number, err
+}
+
+// restore puts a text back and tells so.
+func (b *bench) restore(ctx context.Context, j *job, v engine.Version, text []byte, asCopy bool) (engine.Counts, error) {
+	var there []byte
+	if !asCopy {
+		var err error
+		if there, err = b.read(ctx, b.find(v)); err != nil {
+			return engine.Counts{}, err
+		}
+	}
+	if there != nil && item.Same(there, text) {
+		return engine.Counts{}, nil
+	}
+	if err := group.Restore(ctx, b.keeper.opt.Ledger, b.member, v.Item, text, asCopy, j.st.ID); err != nil {
+		return engine.Counts{}, err
+	}
+	return b.told(j, v, there), nil
+}
+
+// told tells that an item was put back, or would be.
+func (b *bench) told(j *job, v engine.Version, there []byte) engine.Counts {
+	step, n := engine.ItemStep{Action: "modify", Member: b.member.ID, Item: v.Item}, engine.Counts{Modified: 1}
+	if there == nil {
+		step.Action, n = "add", engine.Counts{Added: 1}
+	}
+	j.progress.item(step)
+	return n
 }

@@ -65,7 +65,7 @@ func (k *Keeper) lostIn(job engine.JobID, m engine.MemberID) (map[engine.MemberI
 	return lost, nil
 }
 
-// putBack rewrites what was lost, member by member.
+// putBack restores what was lost, member by member.
 func (k *Keeper) putBack(ctx context.Context, j *job, undone engine.JobID, lost map[engine.MemberID][]engine.Version, views map[engine.AccountID]view, dry bool) (engine.Counts, error) {
 	var n engine.Counts
 	for _, m := range slices.Sorted(maps.Keys(lost)) {
@@ -73,41 +73,36 @@ func (k *Keeper) putBack(ctx context.Context, j *job, undone engine.JobID, lost 
 		if err != nil {
 			return n, err
 		}
-		var todo []rewrite
 		for _, v := range lost[m] {
-			w, moved, err := b.undo(ctx, v, undone)
+			did, err := b.undo(ctx, j, v, undone, dry)
+			n.Add(did)
 			if err != nil {
 				return n, err
 			}
-			if moved {
-				b.tell(j, &n, w, engine.Ref(v.Item), engine.Fail(engine.Changed, "undo", v.Item, "it was changed since"))
-				continue
-			}
-			todo = append(todo, w)
-		}
-		did, err := b.rewrite(ctx, j, todo, dry)
-		n.Add(did)
-		if err != nil {
-			return n, err
 		}
 	}
 	return n, nil
 }
 
-// undo is what puts one version back; moved if the item was changed since the
-// job that is undone.
-func (b *bench) undo(ctx context.Context, v engine.Version, undone engine.JobID) (w rewrite, moved bool, err error) {
-	w.uid = v.UID
-	if w.text, err = b.keeper.opt.Ledger.VersionText(v.ID); err != nil {
-		return w, false, err
-	}
-	ref, err := b.find(v)
-	if err != nil || ref == "" {
-		return w, false, err
-	}
-	if w.head, w.was, err = b.read(ctx, ref); err != nil || w.was == nil {
-		return w, false, err
+// undo puts one version back, unless the item was changed since the job that is
+// undone.
+func (b *bench) undo(ctx context.Context, j *job, v engine.Version, undone engine.JobID, dry bool) (engine.Counts, error) {
+	ref := b.find(v)
+	there, err := b.read(ctx, ref)
+	if err != nil {
+		return engine.Counts{}, err
 	}
 	mark := b.marks()[ref]
-	return w, b.item(mark.Item).Job != undone || item.Sum(w.was) != mark.Sum, nil
+	if there != nil && (b.item(mark.Item).Job != undone || item.Sum(there) != mark.Sum) {
+		j.progress.item(engine.ItemStep{Action: "fail", Member: v.Member, Item: v.Item})
+		return engine.Counts{Failed: 1}, nil
+	}
+	if dry {
+		return b.told(j, v, there), nil
+	}
+	text, err := b.keeper.opt.Ledger.VersionText(v.ID)
+	if err != nil {
+		return engine.Counts{}, err
+	}
+	return b.restore(ctx, j, v, text, false)
 }
