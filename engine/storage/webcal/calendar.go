@@ -25,7 +25,11 @@ type calendar struct {
 	state      string // of all items and metadata
 }
 
+// mostLines is how many lines a file may have: each costs memory.
+const mostLines = 1 << 20
+
 var (
+	errLines      = fmt.Errorf("the calendar has more than %d lines", mostLines)
 	errNoCalendar = errors.New("the server sent something else than a calendar or contacts: a page to log in, or a wrong address")
 	errCutOff     = errors.New("the calendar that the server sent is cut off or broken")
 )
@@ -46,13 +50,12 @@ func read(text []byte) (calendar, error) {
 	default:
 		return c, errNoCalendar
 	}
-	root, err := item.Parse(text)
-	if err != nil {
-		return c, fmt.Errorf("%w: %w", errCutOff, err)
+	if bytes.Count(text, []byte("\n")) > mostLines {
+		return c, errLines
 	}
 	parts, err := item.Split(text)
 	if err != nil {
-		return c, err
+		return c, fmt.Errorf("%w: %w", errCutOff, err)
 	}
 	for _, part := range parts {
 		c.add(item.CRLF(part))
@@ -63,7 +66,7 @@ func read(text []byte) (calendar, error) {
 		c.where[it.Ref] = i
 		fmt.Fprintf(all, "%q %s\n", it.Ref, it.Etag)
 	}
-	c.readMeta(root)
+	c.readMeta(whole)
 	for _, key := range engine.MetaKeys {
 		fmt.Fprintf(all, "%q\n", c.meta[key])
 	}
@@ -90,14 +93,24 @@ func (c *calendar) add(text []byte) {
 	c.items = append(c.items, engine.Item{Head: engine.Head{Ref: ref, Etag: etag}, Text: text})
 }
 
+var inner = regexp.MustCompile(`(?i)\n(BEGIN|END):`)
+
 var color = regexp.MustCompile("^#[0-9A-Fa-f]{6}")
 
 // readMeta reads what a calendar says of itself, in the ways that are in use.
-func (c *calendar) readMeta(root *item.Node) {
+func (c *calendar) readMeta(text []byte) {
+	if c.kind != engine.Calendar {
+		return
+	}
+	head := text // up to the first component
+	if at := inner.FindIndex(text); at != nil {
+		head = append(bytes.Clone(text[:at[0]+1]), "END:VCALENDAR\r\n"...)
+	}
+	root, err := item.Parse(head)
+	if err != nil {
+		return
+	}
 	for n := range root.Children {
-		if n.Name != "VCALENDAR" {
-			continue
-		}
 		escapes := strings.NewReplacer(`\\`, `\`, `\,`, ",", `\;`, ";", `\n`, "\n", `\N`, "\n")
 		first := func(names ...string) string {
 			for _, name := range names {

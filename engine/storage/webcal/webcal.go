@@ -136,7 +136,11 @@ func (s *Source) ask(ctx context.Context, op string, fresh bool) error {
 		return engine.Fail(engine.TooLarge, op, s.name, "the calendar is larger than %d MiB", largest>>20)
 	}
 	if next.calendar, err = read(utf8Text(text, resp.Header.Get("Content-Type"))); err != nil {
-		return engine.Fail(engine.ServerNonconforming, op, s.name, "%w", err)
+		kind := engine.ServerNonconforming
+		if err == errLines {
+			kind = engine.TooLarge
+		}
+		return engine.Fail(kind, op, s.name, "%w", err)
 	}
 	s.last = &next
 	return nil

@@ -286,7 +286,8 @@ func TestWhatIsNoWholeCalendarIsAnErrorAndNeverAnEmptyOne(t *testing.T) {
 		"a calendar and a page":     {send(200, whole+"<html>"), engine.ServerNonconforming},
 		"the connection breaks":     {breakOff(whole, "Content-Length: 9999\r\n"), engine.ConnectionLost},
 		"it breaks between chunks":  {breakOff("5\r\nBEGIN\r\n", "Transfer-Encoding: chunked\r\n"), engine.ConnectionLost},
-		"too large":                 {send(200, whole[:len(whole)-15]+strings.Repeat("X:y\r\n", largest/5)), engine.TooLarge},
+		"too large":                 {send(200, whole[:len(whole)-15]+strings.Repeat("x", largest)), engine.TooLarge},
+		"too many lines":            {send(200, whole[:len(whole)-15]+strings.Repeat("\n", mostLines)+"END:VCALENDAR\r\n"), engine.TooLarge},
 	} {
 		site := newSite(t)
 		site.serve(whole)
@@ -329,6 +330,20 @@ func breakOff(text, header string) func(http.ResponseWriter, *http.Request) {
 		}
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s\r\n%s", header, text)
 		conn.Close()
+	}
+}
+
+func TestALargeCalendarIsTakenUpToTheLimits(t *testing.T) {
+	lines := file(event("a", "one"))
+	lines = lines[:len(lines)-15] + strings.Repeat("\n", mostLines-strings.Count(lines, "\n")) + "END:VCALENDAR\r\n"
+	long := file(event("a", ""))
+	long = file(event("a", strings.Repeat("x", largest-len(long))))
+	for _, text := range []string{lines, long} {
+		site := newSite(t)
+		site.answer = func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, text) }
+		if n := len(items(t, open(t, site))); n != 1 {
+			t.Errorf("%d items", n)
+		}
 	}
 }
 
