@@ -37,10 +37,13 @@ func appendCanonical(dst []byte, p *Property) []byte {
 // appendContent is appendCanonical without the name.
 func appendContent(dst []byte, p *Property) []byte {
 	dst = appendHead(dst, p)
-	if p.is("RRULE") || p.is("EXRULE") {
-		parts := bytes.Split(p.Value, []byte(";"))
+	switch {
+	case p.is("RRULE"), p.is("EXRULE"):
+		parts := bytes.FieldsFunc(p.Value, func(c rune) bool { return c == ';' })
 		slices.SortFunc(parts, bytes.Compare)
 		return append(dst, bytes.Join(parts, []byte(";"))...)
+	case p.is("TRIGGER"), p.is("DURATION"):
+		return appendDuration(dst, p.Value)
 	}
 	return append(dst, p.Value...)
 }

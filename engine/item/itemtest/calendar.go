@@ -202,7 +202,10 @@ func (e *entry) journal() {
 	e.begin("VJOURNAL")
 	e.line("DTSTART;VALUE=DATE:%04d%02d%02d", e.year, e.month, e.day)
 	e.line("SUMMARY:%s", e.text(4))
-	e.line("DESCRIPTION:%s", e.text(20+e.rng.IntN(80)))
-	e.details()
+	e.line("DESCRIPTION:%s", e.text(40+e.rng.IntN(100)))
+	if e.chance(30) {
+		e.line("CATEGORIES:%s", e.one("Diary", "Diary,Travel"))
+	}
+	e.line("STATUS:%s", e.one("DRAFT", "FINAL"))
 	e.line("END:VJOURNAL")
 }
