@@ -102,6 +102,17 @@ func TestSharedCorpus(t *testing.T) {
 	}
 }
 
+// sharedFiles are the paths of the files of that corpus.
+func sharedFiles(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	for line := range strings.Lines(string(readAll(t, filepath.Join(dir, "PARSE.tsv")))) {
+		if path, _, _ := strings.Cut(line, "\t"); path != "path" {
+			paths = append(paths, filepath.Join(dir, path))
+		}
+	}
+	return paths
+}
+
 func readAll(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
