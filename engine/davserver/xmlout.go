@@ -67,34 +67,48 @@ func hrefs(list []string) string {
 // escape writes text so that every reader of XML gets it back as it was,
 // carriage returns included; what XML cannot hold becomes U+FFFD.
 func escape(s string) string {
-	if !strings.ContainsFunc(s, special) && utf8.ValidString(s) {
+	var b strings.Builder
+	done := 0 // what lies before it is written
+	for i := 0; i < len(s); {
+		instead, n := entity(s[i]), 1
+		if s[i] >= utf8.RuneSelf {
+			var r rune
+			if r, n = utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && n == 1 || !inXML(r) {
+				instead = "\uFFFD"
+			}
+		}
+		if instead != "" {
+			b.WriteString(s[done:i])
+			b.WriteString(instead)
+			done = i + n
+		}
+		i += n
+	}
+	if done == 0 {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(len(s) + len(s)/8)
-	for _, r := range s { // bytes that are no UTF-8 come as U+FFFD
-		switch {
-		case r == '&':
-			b.WriteString("&amp;")
-		case r == '<':
-			b.WriteString("&lt;")
-		case r == '>':
-			b.WriteString("&gt;")
-		case r == '"':
-			b.WriteString("&quot;")
-		case r == '\r':
-			b.WriteString("&#13;")
-		case !inXML(r):
-			b.WriteRune(utf8.RuneError)
-		default:
-			b.WriteRune(r)
-		}
-	}
+	b.WriteString(s[done:])
 	return b.String()
 }
 
-func special(r rune) bool {
-	return r == '&' || r == '<' || r == '>' || r == '"' || r == '\r' || !inXML(r)
+// entity is what stands for a byte of ASCII; "" if it stands for itself.
+func entity(c byte) string {
+	switch c {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	case '"':
+		return "&quot;"
+	case '\r':
+		return "&#13;"
+	}
+	if c < ' ' && c != '\t' && c != '\n' {
+		return "\uFFFD"
+	}
+	return ""
 }
 
 func inXML(r rune) bool {

@@ -24,10 +24,16 @@ func (s *Storage) Changes(ctx context.Context, since engine.Token) (engine.Delta
 	if err != nil || from < s.oldest || from > s.serial {
 		d.Full, from = true, -1
 	}
-	for _, ref := range slices.Sorted(maps.Keys(s.moved)) {
+	var moved []engine.Ref
+	for ref, serial := range s.moved {
+		if serial > from {
+			moved = append(moved, ref)
+		}
+	}
+	slices.Sort(moved)
+	for _, ref := range moved {
 		it, ok := s.items[ref]
 		switch {
-		case s.moved[ref] <= from:
 		case ok:
 			d.Changed = append(d.Changed, s.head(it))
 			if s.Inline {
