@@ -32,6 +32,8 @@ type Face struct {
 	bonds   *bonds
 	pause   pauseBond
 
+	commands map[string]*Command // by name
+
 	lastCall atomic.Int64 // in nanoseconds since the epoch
 
 	closing context.Context // done when calls that wait must give up
@@ -45,13 +47,16 @@ func NewTree() (*tree.Tree, error) { return tree.New(Root, data.Interfaces) }
 // New fills a tree of NewTree with everything that the Host has, silently: nobody
 // knows our name yet. Calls that come before Serve wait for it.
 func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
-	f := &Face{host: host, log: log, callers: callers, facts: host.Facts(), tree: t, view: newView()}
+	f := &Face{host: host, log: log, callers: &localCallers{Callers: callers, here: map[string]*Local{}}, facts: host.Facts(), tree: t, view: newView()}
 	f.closing, f.close = context.WithCancel(context.Background())
 	f.ration = newRation(f.view)
 	f.bonds = newBonds(f)
 	t.Errors, t.Allow, t.Gone = ErrorReply, f.allow, f.follow
 	fixed, err := constants(data.Interfaces)
 	if err != nil {
+		return nil, err
+	}
+	if f.commands, err = readCommands(); err != nil {
 		return nil, err
 	}
 	f.pub = &publisher{

@@ -29,6 +29,7 @@ const (
 	ifGroup         = BusName + ".Group"
 	ifJob           = BusName + ".Job"
 	ifConflict      = BusName + ".Conflict"
+	ifStream        = BusName + ".Stream"
 	ifLog           = "org.freedesktop.LogControl1"
 )
 
@@ -54,7 +55,10 @@ func groupPath(id engine.GroupID) dbus.ObjectPath {
 	return Root + "/group/" + dbus.ObjectPath(escape(string(id)))
 }
 
-const jobPrefix = string(Root) + "/job/"
+const (
+	jobPrefix    = string(Root) + "/job/"
+	streamPrefix = string(Root) + "/stream/"
+)
 
 func jobPath(id engine.JobID) dbus.ObjectPath {
 	return dbus.ObjectPath(jobPrefix + strconv.FormatUint(uint64(id), 10))

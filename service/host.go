@@ -80,7 +80,7 @@ func (h *host) Quit(finishJobs bool) {
 }
 
 func (h *host) Facts() dbusapi.Facts {
-	f := dbusapi.Facts{Version: data.Version, Started: h.program.started, ConfigPath: h.program.dirs.config}
+	f := dbusapi.Facts{Version: data.Version, Started: h.program.started, ConfigPath: h.program.dirs.config, ControlPath: h.program.sockets.control.Path()}
 	if h.bus.PassesFiles() {
 		f.Capabilities = append(f.Capabilities, "unix-fd")
 	}

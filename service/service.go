@@ -114,6 +114,7 @@ type program struct {
 	keeper  *keeper.Keeper
 	log     *log
 	quit    chan bool // whether running jobs may finish
+	sockets *sockets
 
 	unlocked chan struct{} // something in the keyring changed
 	work     sync.WaitGroup
@@ -150,6 +151,11 @@ func taken(ctx context.Context, bus *conn.Conn) error {
 
 // serve runs everything until something asks for the end.
 func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, daemon config.Daemon) error {
+	var err error
+	if p.sockets, err = p.listen(); err != nil {
+		return err
+	}
+	defer p.sockets.close()
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	running, stop := context.WithCancel(context.Background())
@@ -169,6 +175,9 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		return err
 	}
 	t.Bind(bus)
+	answering, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
+	p.work.Go(func() { p.sockets.serve(answering, p, face) })
 	finishJobs := false
 	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
 	p.work.Go(func() {
@@ -194,6 +203,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		<-keeping
 	}
 	err = face.Serve(ctx, bus, ready, finish)
+	hangUp() // last, so that nobody is left without an answer
 	p.work.Wait()
 	if err == nil {
 		p.log.say("stopped")

@@ -20,6 +20,11 @@ type Options struct {
 	// "no such method". The result is what json.Marshal takes.
 	Handle func(ctx context.Context, method string, params json.RawMessage) (any, error)
 
+	// Begin, if it is not nil, takes Handle's place. It runs on the goroutine that
+	// reads, so that calls are begun in the order in which they came, and must not
+	// wait; what it gives answers the call on a goroutine of its own.
+	Begin func(ctx context.Context, method string, params json.RawMessage) (answer func() (any, error))
+
 	// Busy is how many calls may be under way at once; one more is answered with
 	// the error named "busy". 0 is 32.
 	Busy int
@@ -28,6 +33,10 @@ type Options struct {
 	// came before an answer before that answer. Nothing is read meanwhile. It may
 	// be nil.
 	Notify func(method string, params json.RawMessage)
+
+	// HalfClose answers the calls that are under way when the peer has ended its
+	// side, as a pipe of the shell does after the last line. Otherwise they end.
+	HalfClose bool
 
 	// Strict ends the connection at the first line that makes no sense, as
 	// towards a program that must know the protocol. Otherwise such a line is
@@ -49,6 +58,8 @@ type Peer struct {
 	done   chan struct{}
 	end    context.Context // ends with the connection; the parent of every call that came in
 	work   sync.WaitGroup
+
+	answering sync.WaitGroup // calls that came in
 
 	mu      sync.Mutex
 	last    uint64
@@ -77,7 +88,12 @@ func Start(stream io.ReadWriteCloser, opt Options) *Peer {
 		pending: map[uint64]*pending{}, running: map[string]context.CancelFunc{}}
 	p.work.Go(p.write)
 	p.work.Go(func() {
-		p.stop(p.read())
+		err := p.read()
+		if p.opt.HalfClose && err == io.EOF {
+			p.answering.Wait()
+			p.flush()
+		}
+		p.stop(err)
 		finish()
 	})
 	return p
@@ -119,6 +135,9 @@ func (p *Peer) write() {
 	for {
 		select {
 		case line := <-p.out:
+			if len(line) == 0 {
+				continue
+			}
 			if _, err := p.stream.Write(line); err != nil {
 				p.stop(err)
 				return
@@ -126,6 +145,15 @@ func (p *Peer) write() {
 		case <-p.done:
 			return
 		}
+	}
+}
+
+// flush waits until everything that was sent is written: the writer takes one
+// line after the other.
+func (p *Peer) flush() {
+	select {
+	case p.out <- nil:
+	case <-p.done:
 	}
 }
 

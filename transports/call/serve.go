@@ -98,47 +98,63 @@ func (p *Peer) own(m message) *Error {
 
 // begin starts a call that came in.
 func (p *Peer) begin(m message) *Error {
-	if p.opt.Handle == nil {
+	if p.opt.Handle == nil && p.opt.Begin == nil {
 		return &Error{Code: CodeMethodNotFound, Message: "there is no method " + strconv.Quote(m.Method) + " here"}
 	}
-	id := string(m.ID)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, ok := p.running[id]; ok {
-		return &Error{Code: CodeInvalidRequest, Message: "the id " + id + " is that of a call which is under way"}
+	ctx, fault := p.admit(m)
+	if ctx == nil {
+		return fault
 	}
-	if len(p.running) >= p.opt.Busy {
-		p.work.Go(func() {
-			busy := Named("busy", "%d calls are under way, as many as are taken; wait for an answer", p.opt.Busy)
-			p.send(p.end, message{ID: m.ID, Error: toWire(busy)})
-		})
-		return nil
+	answer := func() (any, error) { return p.opt.Handle(ctx, m.Method, m.Params) }
+	if p.opt.Begin != nil {
+		answer = p.opt.Begin(ctx, m.Method, m.Params)
 	}
-	ctx, cancel := context.WithCancel(context.WithValue(p.end, callID{}, m.ID))
-	p.running[id] = cancel
+	p.answering.Add(1)
 	p.work.Go(func() {
-		defer cancel()
-		reply := p.handle(ctx, m)
+		defer p.answering.Done()
+		reply := handle(m.ID, answer, p.opt.Limit)
 		p.mu.Lock()
-		delete(p.running, id)
+		p.running[string(m.ID)]()
+		delete(p.running, string(m.ID))
 		p.mu.Unlock()
 		p.send(p.end, reply) // fails only when the connection has ended
 	})
 	return nil
 }
 
+// admit gives a call its context; nil if it is not taken, which is answered here
+// or told.
+func (p *Peer) admit(m message) (context.Context, *Error) {
+	id := string(m.ID)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.running[id]; ok {
+		return nil, &Error{Code: CodeInvalidRequest, Message: "the id " + id + " is that of a call which is under way"}
+	}
+	if len(p.running) >= p.opt.Busy {
+		p.work.Go(func() {
+			busy := Named("busy", "%d calls are under way, as many as are taken; wait for an answer", p.opt.Busy)
+			p.send(p.end, message{ID: m.ID, Error: toWire(busy)})
+		})
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(p.end, callID{}, m.ID))
+	p.running[id] = cancel
+	return ctx, nil
+}
+
 // handle answers one call. A panic hurts only its caller.
-func (p *Peer) handle(ctx context.Context, m message) (reply message) {
-	reply.ID = m.ID
+func handle(id json.RawMessage, answer func() (any, error), limit int) (reply message) {
+	reply.ID = id
 	defer func() {
 		if r := recover(); r != nil {
-			reply = message{ID: m.ID, Error: &wireError{Code: CodeInternal, Message: fmt.Sprintf("a fault in davbus: %v\n%s", r, debug.Stack())}}
+			reply = message{ID: id, Error: &wireError{Code: CodeInternal, Message: fmt.Sprintf("a fault in davbus: %v\n%s", r, debug.Stack())}}
 		}
 	}()
-	result, err := p.opt.Handle(ctx, m.Method, m.Params)
+	result, err := answer()
 	if err == nil {
-		if reply.Result, err = json.Marshal(result); err == nil && len(reply.Result)+256 > p.opt.Limit {
-			err = fmt.Errorf("%w: the answer takes %d bytes of %d", ErrTooLong, len(reply.Result), p.opt.Limit)
+		if reply.Result, err = json.Marshal(result); err == nil && len(reply.Result)+256 > limit {
+			err = fmt.Errorf("%w: the answer takes %d bytes of %d", ErrTooLong, len(reply.Result), limit)
 		}
 	}
 	if err != nil {
