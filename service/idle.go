@@ -17,13 +17,10 @@ type visited interface {
 // idle waits until there was nothing to do for so many seconds: no job, no
 // schedule, no watch, no inhibitor, no call. It is false if ctx ended before; 0
 // is never.
-func idle(ctx context.Context, k sleeper, face visited, seconds uint32) bool {
-	limit := time.Duration(seconds) * time.Second
-	if limit == 0 {
-		return false
-	}
+func idle(ctx context.Context, k sleeper, face visited, seconds func() uint32) bool {
 	busy := time.Now()
 	for {
+		limit := time.Duration(seconds()) * time.Second
 		if !k.Idle() || face.InFlight() > 0 {
 			busy = time.Now()
 		}
@@ -32,10 +29,10 @@ func idle(ctx context.Context, k sleeper, face visited, seconds uint32) bool {
 			since = last
 		}
 		left := time.Until(since.Add(limit))
-		if left <= 0 {
+		if left <= 0 && limit > 0 {
 			return true
 		}
-		timer := time.NewTimer(min(left, limit/8+time.Millisecond))
+		timer := time.NewTimer(nap(left, limit))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -43,4 +40,13 @@ func idle(ctx context.Context, k sleeper, face visited, seconds uint32) bool {
 		case <-timer.C:
 		}
 	}
+}
+
+// nap is how long to wait until it is looked at again: it may have been busy for a
+// moment, and the limit may change.
+func nap(left, limit time.Duration) time.Duration {
+	if limit == 0 {
+		return time.Minute
+	}
+	return min(left, limit/8+time.Millisecond)
 }

@@ -327,9 +327,13 @@ func TestALostBusEndsTheDaemonWithAnError(t *testing.T) {
 	d := home(t)
 	d.start()
 	d.bus.Stop()
-	err := d.stop()
-	if err == nil || !strings.Contains(err.Error(), "connection to the bus is lost") {
-		t.Errorf("got %v", err)
+	select {
+	case err := <-d.ended:
+		if err == nil || !strings.Contains(err.Error(), "connection to the bus is lost") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it stays without a bus")
 	}
 }
 
@@ -383,6 +387,11 @@ func TestReloadTakesWhatPeopleWriteAndNamesWhatIsWrong(t *testing.T) {
 	_, err = d.c.Reload(t.Context(), false)
 	if !client.HasName(err, "InvalidConfig") || !strings.Contains(err.Error(), "accounts/b.yaml:2:1") {
 		t.Errorf("got %v", err)
+	}
+	var state string
+	d.must(d.c.Get(t.Context(), client.Root, client.Name+".Control", "ConfigState", &state))
+	if state != "invalid" {
+		t.Errorf("ConfigState is %q after a reload that failed", state)
 	}
 	d.must(os.Remove(filepath.Join(d.Config, "davbus/accounts/b.yaml")))
 	d.write(".config/davbus/accounts/a.yaml", "kind: vdir\npath: /y\n")

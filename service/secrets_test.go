@@ -253,22 +253,24 @@ func (s sleepy) Idle() bool          { return !time.Now().Before(s.until) }
 func (s sleepy) LastCall() time.Time { return s.called }
 func (s sleepy) InFlight() int       { return 0 }
 
+func seconds(n uint32) func() uint32 { return func() uint32 { return n } }
+
 func TestIdleExitComesAfterItsTimeWithoutAnythingToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		s := sleepy{until: start.Add(5 * time.Minute), called: start.Add(7 * time.Minute)}
-		if !idle(ctx, s, s, 600) {
+		if !idle(ctx, s, s, seconds(600)) {
 			t.Fatal("it never leaves")
 		}
 		if after := time.Since(start); after < 17*time.Minute || after > 19*time.Minute {
 			t.Errorf("it leaves after %v; the last call was after 7 minutes", after)
 		}
-		if idle(ctx, s, s, 0) {
+		if idle(ctx, s, s, seconds(0)) {
 			t.Error("0 means never")
 		}
-		if idle(ctx, sleepy{until: start.Add(9 * time.Hour)}, s, 600) {
+		if idle(ctx, sleepy{until: start.Add(9 * time.Hour)}, s, seconds(600)) {
 			t.Error("it is busy and leaves")
 		}
 	})

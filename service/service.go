@@ -4,13 +4,13 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"davbus.org/davbus/data"
@@ -66,6 +66,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	p.secrets = newSecrets()
 	p.log = newLog(o.Log, o.LogLevel, cfg.Daemon, p.secrets)
+	p.idleExit.Store(cfg.Daemon.IdleExitSec)
 	if d.madeRuntime {
 		p.log.say("XDG_RUNTIME_DIR is not set; private sockets are in " + d.runtime)
 	}
@@ -100,7 +101,7 @@ func Run(ctx context.Context, o Options) error {
 	if opened.SetAside != "" {
 		p.log.say("the ledger was damaged and was set aside as " + opened.SetAside + "; the next sync compares everything, and deletes nothing")
 	}
-	return p.serve(ctx, bus, tree, o, cfg.Daemon)
+	return p.serve(ctx, bus, tree, o, cfg)
 }
 
 // program is the running daemon.
@@ -114,9 +115,11 @@ type program struct {
 	keeper  *keeper.Keeper
 	log     *log
 	quit    chan bool // whether running jobs may finish
-	sockets *sockets
 
 	unlocked chan struct{} // something in the keyring changed
+	idleExit atomic.Uint32 // seconds; 0: never
+	inForce  atomic.Value  // the configState of what is loaded
+	sockets  *sockets
 	work     sync.WaitGroup
 }
 
@@ -150,7 +153,7 @@ func taken(ctx context.Context, bus *conn.Conn) error {
 }
 
 // serve runs everything until something asks for the end.
-func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, daemon config.Daemon) error {
+func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config) error {
 	var err error
 	if p.sockets, err = p.listen(); err != nil {
 		return err
@@ -162,6 +165,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	defer stop()
 	keeping := make(chan struct{})
 	go func() { defer close(keeping); p.keeper.Run(running) }()
+	p.configState(cfg)
 	_, events := p.keeper.Watch()
 	p.work.Go(func() { p.log.follow(running, events) })
 
@@ -178,10 +182,10 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	answering, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
 	p.work.Go(func() { p.sockets.serve(answering, p, face) })
-	finishJobs := false
+	var finishJobs atomic.Bool
 	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
 	p.work.Go(func() {
-		if idle(ctx, p.keeper, face, daemon.IdleExitSec) {
+		if idle(ctx, p.keeper, face, p.idleExit.Load) {
 			p.log.say("nothing to do; leaving")
 			leave()
 		}
@@ -196,7 +200,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	finish := func() {
 		leave()
 		tellStopping()
-		if finishJobs {
+		if finishJobs.Load() {
 			p.keeper.Drain()
 		}
 		stop()
@@ -212,12 +216,13 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 }
 
 // follow does what signals and Quit ask for.
-func (p *program) follow(ctx context.Context, leave func(), reload <-chan os.Signal, finishJobs *bool) {
+func (p *program) follow(ctx context.Context, leave func(), reload <-chan os.Signal, finishJobs *atomic.Bool) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case *finishJobs = <-p.quit:
+		case finish := <-p.quit:
+			finishJobs.Store(finish)
 			leave()
 			return
 		case <-reload:
@@ -228,26 +233,6 @@ func (p *program) follow(ctx context.Context, leave func(), reload <-chan os.Sig
 			}
 		}
 	}
-}
-
-// reload reads the configuration again: all of it or none.
-func (p *program) reload(dryRun bool) ([]string, error) {
-	cfg, err := p.folder.Read()
-	if err == nil {
-		var changed []string
-		if changed, err = p.keeper.Reconfigure(cfg.Accounts, cfg.Groups, dryRun); err == nil {
-			if !dryRun {
-				p.folder.Accept(cfg)
-				p.log.configured(cfg.Daemon)
-				p.keeper.SetConfigState("loaded")
-			}
-			return changed, nil
-		}
-	}
-	if !dryRun && !errors.Is(err, context.Canceled) {
-		p.keeper.SetConfigState("invalid")
-	}
-	return nil, err
 }
 
 // watchKeyring has what waits for a secret tried again when the keyring changes.
@@ -263,26 +248,6 @@ func (p *program) watchKeyring(ctx context.Context) {
 			return
 		case <-p.unlocked:
 			p.keeper.SecretsChanged()
-		}
-	}
-}
-
-// watchFiles tells when the files are not what was loaded.
-func (p *program) watchFiles(ctx context.Context) {
-	tick := time.NewTicker(30 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		state := p.keeper.Snapshot().Manager.ConfigState
-		switch changed := p.folder.Changed(); {
-		case changed && state == "loaded":
-			p.keeper.SetConfigState("changed-on-disk")
-		case !changed && state != "loaded":
-			p.keeper.SetConfigState("loaded")
 		}
 	}
 }
