@@ -217,7 +217,7 @@ const (
 	notUTF8     = "were not UTF-8 and are decoded"
 	escapes     = "have other escapes"
 	commas      = "have text that is cut at a comma, or escaped and cut"
-	dropped     = "have lines less (empty ones and ones that the server does not know)"
+	dropped     = "are wrapped anew with a VERSION, or lose lines"
 	unexplained = "are changed in another way"
 )
 
