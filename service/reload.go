@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/service/config"
 )
 
@@ -16,17 +17,17 @@ const (
 
 // reload reads the configuration again: all of it or none.
 func (p *program) reload(dryRun bool) ([]string, error) {
-	cfg, err := p.folder.Read()
-	var changed []string
-	if err == nil {
-		changed, err = p.keeper.Reconfigure(cfg.Accounts, cfg.Groups, dryRun)
-	}
+	var cfg config.Config
+	changed, err := p.keeper.Reconfigure(func() (keeper.Reading, error) {
+		var err error
+		cfg, err = p.folder.Read()
+		return keeper.Reading{Accounts: cfg.Accounts, Groups: cfg.Groups, Accept: func() { p.folder.Accept(cfg) }}, err
+	}, dryRun)
 	switch {
 	case dryRun:
 	case err != nil:
 		p.keeper.SetConfigState(configInvalid)
 	default:
-		p.folder.Accept(cfg)
 		p.log.configured(cfg.Daemon)
 		p.idleExit.Store(cfg.Daemon.IdleExitSec)
 		p.configState(cfg)

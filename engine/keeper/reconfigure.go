@@ -7,32 +7,70 @@ import (
 	"davbus.org/davbus/engine"
 )
 
-// Reconfigure puts a configuration that was read anew into force, and names the
-// accounts and groups that it added, changed or removed. All of it is checked
-// before any of it is applied; with dryRun nothing is. What a file does not name
-// any more is let go, but what was in step about it is kept: it may come back.
-func (k *Keeper) Reconfigure(accounts []engine.AccountConfig, groups []engine.GroupConfig, dryRun bool) (changed []string, err error) {
+// A Reading is a configuration that was read anew.
+type Reading struct {
+	Accounts []engine.AccountConfig
+	Groups   []engine.GroupConfig
+	Accept   func() // called once it is in force; may be nil
+}
+
+// Reconfigure puts a configuration into force, and names the accounts and groups
+// that it added, changed or removed. All of it is checked before any of it is
+// applied; with dryRun nothing is. What it does not name any more is let go, but
+// what was in step about it is kept: it may come back. read is called when nobody
+// else changes the configuration.
+func (k *Keeper) Reconfigure(read func() (Reading, error), dryRun bool) (changed []string, err error) {
 	err = k.ask(func() error {
-		for _, cfg := range accounts {
-			if err := k.checkAccount("load", cfg); err != nil {
-				return engine.Fail(engine.InvalidConfig, "load the account", string(cfg.ID), "%w", err)
-			}
-			if slices.ContainsFunc(groups, func(g engine.GroupConfig) bool { return string(g.ID) == string(cfg.ID) }) {
-				return engine.Fail(engine.InvalidConfig, "load", string(cfg.ID), "an account and a group have this id; they share one name space")
-			}
+		r, err := read()
+		if err != nil {
+			return err
 		}
-		for _, cfg := range groups {
-			if err := checkGroup("load", cfg); err != nil {
-				return engine.Fail(engine.InvalidConfig, "load the group", string(cfg.ID), "%w", err)
-			}
+		accounts, groups, err := k.checkReading(r)
+		if err != nil {
+			return err
 		}
 		changed = k.differences(accounts, groups)
 		if dryRun {
 			return nil
 		}
-		return k.reconfigure(accounts, groups)
+		if err := k.reconfigure(accounts, groups); err != nil {
+			return err
+		}
+		if r.Accept != nil {
+			r.Accept()
+		}
+		return nil
 	})
 	return changed, err
+}
+
+// checkReading refuses what is wrong, except where it was wrong before in the same
+// way: that stays invalid and holds up nobody.
+func (k *Keeper) checkReading(r Reading) ([]engine.AccountConfig, []engine.GroupConfig, error) {
+	accounts, groups := slices.Clone(r.Accounts), slices.Clone(r.Groups)
+	for i, cfg := range accounts {
+		cfg.Params = cloneParams(cfg.Params)
+		if cfg.Invalid == nil {
+			cfg.Invalid = k.checkAccount("use", cfg)
+		}
+		accounts[i] = cfg
+		if a := k.accounts[cfg.ID]; cfg.Invalid != nil && (a == nil || !reflect.DeepEqual(a.cfg, cfg)) {
+			return nil, nil, engine.Fail(engine.InvalidConfig, "load the account", string(cfg.ID), "%w", cfg.Invalid)
+		}
+	}
+	for i, cfg := range groups {
+		if cfg.Invalid == nil {
+			cfg.Invalid = checkGroup("use", cfg)
+		}
+		if cfg.Invalid == nil && hasAccount(accounts, engine.AccountID(cfg.ID)) {
+			cfg.Invalid = engine.Fail(engine.AlreadyExists, "use", string(cfg.ID), "an account has this id; accounts and groups share one name space")
+		}
+		groups[i] = cfg
+		if g := k.groups[cfg.ID]; cfg.Invalid != nil && (g == nil || !reflect.DeepEqual(g.cfg, cfg)) {
+			return nil, nil, engine.Fail(engine.InvalidConfig, "load the group", string(cfg.ID), "%w", cfg.Invalid)
+		}
+	}
+	return accounts, groups, nil
 }
 
 func (k *Keeper) differences(accounts []engine.AccountConfig, groups []engine.GroupConfig) []string {
