@@ -8,6 +8,7 @@ GOFLAGS_BUILD = -trimpath -ldflags "-s -w -X davbus.org/davbus/data.Version=$(VE
 bindir = $(PREFIX)/bin
 datadir = $(PREFIX)/share
 mandir = $(datadir)/man
+libexecdir = $(PREFIX)/libexec/davbus
 unitdir = $(PREFIX)/lib/systemd/user
 
 .PHONY: build demo check check-all install uninstall bench soak mutants fuzz man clean
@@ -26,7 +27,8 @@ check:
 check-all:
 	@sh service/lab/check.sh setup_all build further
 
-MAN = davbus.1 davbusd.8 davbus-config.5
+MAN = davbus.1 davbusd.8 davbus-config.5 davbus-plugin.7
+PLUGINS = todotxt
 
 install: build
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/dbus-1/services $(DESTDIR)$(datadir)/dbus-1/interfaces \
@@ -37,6 +39,12 @@ install: build
 		>$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service
 	sed 's|@bindir@|$(bindir)|' data/systemd/user/davbus.service.in >$(DESTDIR)$(unitdir)/davbus.service
 	cp -R data/config/. $(DESTDIR)$(datadir)/doc/davbus/examples
+	install -d $(DESTDIR)$(libexecdir) $(DESTDIR)$(datadir)/davbus/plugins
+	for id in $(PLUGINS); do \
+		install -m 755 data/plugins/davbus-$$id $(DESTDIR)$(libexecdir) && \
+		sed "s|^command: \[davbus-|command: [$(libexecdir)/davbus-|" data/plugins/$$id.yaml \
+			>$(DESTDIR)$(datadir)/davbus/plugins/$$id.yaml || exit 1; \
+	done
 	for page in $(MAN); do \
 		install -d $(DESTDIR)$(mandir)/man$${page##*.} && \
 		scdoc <data/man/$$page.scd >$(DESTDIR)$(mandir)/man$${page##*.}/$$page || exit 1; \
@@ -47,6 +55,8 @@ uninstall:
 		$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service $(DESTDIR)$(unitdir)/davbus.service \
 		$(DESTDIR)$(datadir)/dbus-1/interfaces/org.davbus.*.xml
 	for page in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
+	for id in $(PLUGINS); do \
+		rm -f $(DESTDIR)$(libexecdir)/davbus-$$id $(DESTDIR)$(datadir)/davbus/plugins/$$id.yaml; done
 	rm -rf $(DESTDIR)$(datadir)/doc/davbus
 
 bench:
