@@ -75,10 +75,14 @@ func (c *Client) authorized(req *http.Request) (*http.Response, error) {
 func (l *login) lock(ctx context.Context) error {
 	select {
 	case <-l.turn:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := ctx.Err(); err != nil { // both had happened
+		l.unlock()
+		return err
+	}
+	return nil
 }
 
 func (l *login) unlock() { l.turn <- struct{}{} }

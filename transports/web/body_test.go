@@ -178,15 +178,21 @@ func TestAServerThatTricklesIsReadAndASlowReaderIsNoSlowServer(t *testing.T) {
 	})
 	onPipe(t, func(c net.Conn) {
 		readRequest(c)
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n1234")
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12")
+		<-time.After(time.Hour + 30*time.Second)
+		io.WriteString(c, "34")
 	}, func(t *testing.T, c *Client) {
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://x/", nil)
 		resp, err := c.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
+		two := make([]byte, 2)
+		if _, err := io.ReadFull(resp.Body, two); err != nil {
+			t.Fatal(err)
+		}
 		<-time.After(time.Hour)
-		if text, err := io.ReadAll(resp.Body); string(text) != "1234" || err != nil {
+		if text, err := io.ReadAll(resp.Body); string(text) != "34" || err != nil {
 			t.Errorf("%q, %v", text, err)
 		}
 		resp.Body.Close()

@@ -62,6 +62,9 @@ func TestNothingButAWholeListIsAList(t *testing.T) {
 		"a 507 inside": {davtest.Edit(func(b []byte) []byte {
 			return bytes.Replace(b, []byte("</d:multistatus>"), []byte("<d:response><d:href>/user/calendars/cal/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status></d:response></d:multistatus>"), 1)
 		}), []engine.Kind{engine.ServerNonconforming, engine.QuotaExceeded}},
+		"a 507 for a member": {davtest.Edit(func(b []byte) []byte {
+			return bytes.Replace(b, []byte("</d:multistatus>"), []byte("<d:response><d:href>/user/calendars/cal/x.ics</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status></d:response></d:multistatus>"), 1)
+		}), []engine.Kind{engine.ServerNonconforming}},
 		"a 403 for itself": {davtest.Edit(func([]byte) []byte {
 			return []byte(`<multistatus xmlns="DAV:"><response><href>/user/calendars/cal/</href><status>HTTP/1.1 403 Forbidden</status></response></multistatus>`)
 		}), []engine.Kind{engine.Forbidden}},
