@@ -137,11 +137,13 @@ func (q *quiet) Item(step engine.ItemStep) {
 }
 
 // sync makes rounds until nothing moved under its hands.
-func (r *run) sync(ctx context.Context) error {
+func (r *run) sync(ctx context.Context) (fault error) {
 	if !slices.ContainsFunc(r.members, func(m *member) bool { return !m.ReadOnly }) {
 		r.failure = engine.Fail(engine.ReadOnly, "sync", string(r.set.Key().Group), "every member is read-only, so that nothing can be brought into step: let davbus write to one of them")
 		return nil
 	}
+	ended := r.begin(ctx)
+	defer func() { ended(fault) }()
 	for n := range rounds {
 		if err := r.round(ctx); err != nil {
 			return err

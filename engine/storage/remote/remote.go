@@ -155,6 +155,12 @@ func (s *Source) lose(caller *link) {
 	}
 }
 
+func (s *Source) up() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.caller != nil
+}
+
 func (s *Source) has(feature string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

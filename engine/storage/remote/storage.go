@@ -269,7 +269,12 @@ func (s *Storage) Begin(ctx context.Context, slow bool) (wantsSlow bool, err err
 
 // End tells the plugin that everything was committed, whether the sync was
 // whole, and that it is over.
+//
+// A plugin that has ended meanwhile knows of no sync, and is not started for it.
 func (s *Storage) End(ctx context.Context, whole bool) error {
+	if !s.source.up() {
+		return engine.Fail(engine.PluginGone, "end the sync of", s.name, "the plugin ended before the sync did")
+	}
 	p := collectionParams{Collection: s.name}
 	err := s.source.call(ctx, methodCommittedAll, s.name, p, nil)
 	if err == nil && whole {
