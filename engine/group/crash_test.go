@@ -196,6 +196,9 @@ func TestACancelledRunKeepsWhatIsDone(t *testing.T) {
 	if n := strings.Count(w.has(1), "="); n != 200 {
 		t.Errorf("%d were written", n)
 	}
+	if n := len(w.book().Marks); n != 500+200 {
+		t.Errorf("%d marks are recorded, want 500 and 200", n)
+	}
 	w.stores[1].After = nil
 	w.reset()
 	w.sync()
@@ -244,4 +247,34 @@ func (s cutFetch) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine
 			}
 		}
 	}
+}
+
+// An item that may or may not have been written, and cannot be read, has not been
+// let go by anybody.
+func TestADoubtAboutAWriteNeverLooksLikeADeletion(t *testing.T) {
+	w := newWorld(t, 3)
+	w.stores[2].After = func(memory.Call) error { return engine.Fail(engine.Timeout, "create", "", "who knows") }
+	w.stores[2].Before = func(c memory.Call) error {
+		if c.Name == "fetch" && c.Ref != "" {
+			return engine.Fail(engine.InvalidItem, "fetch", string(c.Ref), "cannot be read")
+		}
+		return nil
+	}
+	w.put(0, "1", "one")
+	w.sync()
+	w.put(0, "2", "two") // and a second round in which nobody asks c
+	w.stores[1].Before = func(c memory.Call) error {
+		if c.Name == "create" && c.N == 1 {
+			return engine.Fail(engine.Changed, "create", "2", "not now")
+		}
+		return nil
+	}
+	w.sync()
+	w.sync()
+	w.want(0, "1=one 2=two")
+	w.want(1, "1=one 2=two")
+	w.stores[2].After, w.stores[2].Before = nil, nil
+	w.sync(group.Options{Slow: true})
+	w.all("1=one 2=two")
+	w.quiet()
 }
