@@ -153,3 +153,16 @@ func TestUntouchedLinesKeepTheirBytes(t *testing.T) {
 		t.Errorf("got:\n%q\nwant:\n%q", got.Text, want)
 	}
 }
+
+func TestPropertiesStandBeforeComponents(t *testing.T) {
+	b := event("SUMMARY:Lunch")
+	alarm, place := []string{"BEGIN:VALARM", "TRIGGER:-PT5M", "END:VALARM"}, "LOCATION:here"
+	edits := []Edit{{Mark: b, Text: event(append([]string{"SUMMARY:Lunch"}, alarm...)...)}, {Mark: b, Text: event("SUMMARY:Lunch", place)}}
+	want := event(append([]string{"SUMMARY:Lunch", place}, alarm...)...)
+	for range 2 {
+		if got := Merge(b, edits); !bytes.Equal(got.Text, want) {
+			t.Errorf("got:\n%s\nwant:\n%s", got.Text, want)
+		}
+		slices.Reverse(edits)
+	}
+}
