@@ -4,7 +4,6 @@ package service
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,178 +11,25 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/adrg/xdg"
 	"github.com/godbus/dbus/v5"
-	"go.uber.org/goleak"
 
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/service/lab"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // A rig is the whole daemon, run inside the test: it finds its bus and its
 // folders by the environment, as davbusd does.
-type rig struct {
-	*testing.T
-	lab.HomeDir
-	bus    *lab.PrivateBus
-	c      *client.Client
-	log    syncBuffer
-	leave  context.CancelFunc
-	reload chan os.Signal
-	ended  chan error
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // home makes a fresh home and a bus, and nothing runs yet.
-func home(t *testing.T) *rig {
-	t.Helper()
-	d := &rig{T: t, HomeDir: lab.Home(t), bus: lab.Bus(t)}
-	for name, value := range map[string]string{
-		"HOME": d.Dir, "XDG_CONFIG_HOME": d.Config, "XDG_STATE_HOME": d.State, "XDG_DATA_HOME": d.Share,
-		"XDG_CACHE_HOME": d.Cache, "XDG_RUNTIME_DIR": d.Runtime, "DBUS_SESSION_BUS_ADDRESS": d.bus.Address,
-	} {
-		t.Setenv(name, value)
-	}
-	xdg.Reload()
-	return d
-}
-
 // start runs the daemon until stop, or the end of the test.
-func (d *rig) start() {
-	d.Helper()
-	ctx, leave := context.WithCancel(context.Background())
-	ready, told, err := os.Pipe()
-	if err != nil {
-		d.Fatal(err)
-	}
-	d.leave, d.reload, d.ended = leave, make(chan os.Signal, 1), make(chan error, 1)
-	ended, reload := d.ended, d.reload
-	go func() {
-		ended <- Run(ctx, Options{LogLevel: "debug", Log: &d.log, Ready: told, Reload: reload})
-		close(ended)
-	}()
-	line := make([]byte, 16)
-	n, err := ready.Read(line)
-	ready.Close()
-	if err != nil || string(line[:n]) != "READY=1\n" {
-		d.Fatalf("it is not ready: %q %v\n%s", line[:n], err, d.log.String())
-	}
-	if d.c, err = client.Dial(d.Context()); err != nil {
-		d.Fatal(err)
-	}
-	d.Cleanup(func() {
-		if err := d.stop(); err != nil {
-			d.Errorf("at the end: %v", err)
-		}
-		if d.Failed() {
-			d.Logf("log:\n%s", d.log.String())
-		}
-	})
-}
-
 // stop ends the daemon as SIGTERM does. It may be called twice.
-func (d *rig) stop() error {
-	if d.c != nil {
-		d.c.Close()
-		d.c = nil
-	}
-	d.leave()
-	select {
-	case err := <-d.ended:
-		return err
-	case <-time.After(30 * time.Second):
-		d.Fatalf("it does not end\n%s", d.log.String())
-		return nil
-	}
-}
-
 // must fails the test with an error.
-func (d *rig) must(err error) {
-	d.Helper()
-	if err != nil {
-		d.Fatalf("%v\n%s", err, d.log.String())
-	}
-}
-
 // account adds an account, the parameters in pairs.
-func (d *rig) account(id, kind string, params ...any) {
-	d.Helper()
-	p := client.Options{}
-	for i := 0; i < len(params); i += 2 {
-		p[params[i].(string)] = params[i+1]
-	}
-	_, err := d.c.AddAccount(d.Context(), id, kind, p, nil)
-	d.must(err)
-}
-
 // sync syncs and demands a result.
-func (d *rig) sync(what, result string) client.Props {
-	d.Helper()
-	job, err := d.c.Sync(d.Context(), what, client.SyncOptions{})
-	d.must(err)
-	got, report, err := d.c.Wait(d.Context(), job)
-	d.must(err)
-	if got != result {
-		p, _ := d.c.Job(d.Context(), job)
-		d.Errorf("%s: %s %s, want %s\n%v", job, got, p.Str("ErrorMessage"), result, report.Plain())
-	}
-	return report
-}
-
-func (d *rig) write(path, text string) {
-	d.Helper()
-	path = filepath.Join(d.Dir, path)
-	d.must(os.MkdirAll(filepath.Dir(path), 0o700))
-	d.must(os.WriteFile(path, []byte(text), 0o600))
-}
-
 // files are the summaries of the events below a folder, by name.
-func (d *rig) files(folder string) string {
-	d.Helper()
-	entries, err := os.ReadDir(filepath.Join(d.Dir, folder))
-	if err != nil {
-		return err.Error()
-	}
-	var all []string
-	for _, e := range entries {
-		text, err := os.ReadFile(filepath.Join(d.Dir, folder, e.Name()))
-		d.must(err)
-		_, after, ok := strings.Cut(string(text), "SUMMARY:")
-		if line, _, _ := strings.Cut(after, "\r\n"); ok {
-			all = append(all, line)
-		}
-	}
-	return strings.Join(all, ", ")
-}
-
-func vevent(uid, summary string) string {
-	return "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//test\r\nBEGIN:VEVENT\r\nUID:" + uid +
-		"\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260102T100000Z\r\nSUMMARY:" + summary + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-}
-
 func TestTwoFoldersAreKeptInStepOverTheBus(t *testing.T) {
 	d := home(t)
 	d.start()
@@ -298,110 +144,6 @@ func (d *rig) checkAccount(server *lab.Server) {
 	p := client.Props(all)
 	if p.Str("State") != "idle" || p.Str("SecretState") != "command" || p.Str("Url") != server.URL+"/" || p.Time("LastSuccessUSec").IsZero() {
 		d.Errorf("account %v", p.Plain())
-	}
-}
-
-func TestASecondDaemonIsRefusedBeforeItTouchesAnything(t *testing.T) {
-	d := home(t)
-	d.start()
-	other := lab.Home(t)
-	t.Setenv("XDG_STATE_HOME", other.State)
-	xdg.Reload()
-	err := Run(t.Context(), Options{Log: &syncBuffer{}})
-	if err == nil || !strings.Contains(err.Error(), "another davbusd serves this session") {
-		t.Errorf("on the same bus: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(other.State, "davbus", "ledger.db")); err == nil {
-		t.Error("it made a ledger")
-	}
-	t.Setenv("XDG_STATE_HOME", d.State)
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", lab.Bus(t).Address)
-	xdg.Reload()
-	err = Run(t.Context(), Options{Log: &syncBuffer{}})
-	if err == nil || !strings.Contains(err.Error(), "another davbusd uses this state folder") {
-		t.Errorf("over the same state: %v", err)
-	}
-}
-
-func TestALostBusEndsTheDaemonWithAnError(t *testing.T) {
-	d := home(t)
-	d.start()
-	d.bus.Stop()
-	select {
-	case err := <-d.ended:
-		if err == nil || !strings.Contains(err.Error(), "connection to the bus is lost") {
-			t.Errorf("got %v", err)
-		}
-	case <-time.After(30 * time.Second):
-		t.Error("it stays without a bus")
-	}
-}
-
-func TestQuitAnswersFirstAndThenLeaves(t *testing.T) {
-	d := home(t)
-	d.start()
-	d.must(d.c.Call(t.Context(), client.Root, client.Name+".Control.Quit", []any{map[string]dbus.Variant{}}))
-	select {
-	case err := <-d.ended:
-		d.must(err)
-	case <-time.After(20 * time.Second):
-		t.Error("it does not leave")
-	}
-}
-
-func TestAnIdleDaemonLeavesAndABusyOneDoesNot(t *testing.T) {
-	d := home(t)
-	d.write(".config/davbus/davbus.yaml", "idle-exit-sec: 1\n")
-	d.start()
-	select {
-	case err := <-d.ended:
-		d.must(err)
-	case <-time.After(20 * time.Second):
-		t.Fatal("it has nothing to do and stays")
-	}
-	d.write(".config/davbus/accounts/a.yaml", "kind: vdir\npath: ~/a\n")
-	d.write(".config/davbus/accounts/b.yaml", "kind: vdir\npath: ~/b\n")
-	d.write(".config/davbus/groups/g.yaml", "members: [a, b]\ninterval-sec: 0\n")
-	d.start()
-	select {
-	case <-d.ended:
-		t.Error("it watches two folders, and left")
-	case <-time.After(3 * time.Second):
-	}
-}
-
-func TestReloadTakesWhatPeopleWriteAndNamesWhatIsWrong(t *testing.T) {
-	d := home(t)
-	d.start()
-	d.write(".config/davbus/accounts/a.yaml", "# mine\nkind: vdir\npath: ~/a\n")
-	changed, err := d.c.Reload(t.Context(), false)
-	if err != nil || len(changed) != 1 || changed[0] != "a" {
-		t.Fatalf("changed %v, %v", changed, err)
-	}
-	d.must(d.c.UpdateAccount(t.Context(), "a", client.Options{"path": "/x"}, nil))
-	text, err := os.ReadFile(filepath.Join(d.Config, "davbus/accounts/a.yaml"))
-	if err != nil || string(text) != "# mine\nkind: vdir\npath: /x\n" {
-		t.Errorf("%q, %v", text, err)
-	}
-	d.write(".config/davbus/accounts/b.yaml", "kind: vdir\npth: ~/a\n")
-	_, err = d.c.Reload(t.Context(), false)
-	if !client.HasName(err, "InvalidConfig") || !strings.Contains(err.Error(), "accounts/b.yaml:2:1") {
-		t.Errorf("got %v", err)
-	}
-	var state string
-	d.must(d.c.Get(t.Context(), client.Root, client.Name+".Control", "ConfigState", &state))
-	if state != "invalid" {
-		t.Errorf("ConfigState is %q after a reload that failed", state)
-	}
-	d.must(os.Remove(filepath.Join(d.Config, "davbus/accounts/b.yaml")))
-	d.write(".config/davbus/accounts/a.yaml", "kind: vdir\npath: /y\n")
-	err = d.c.UpdateAccount(t.Context(), "a", client.Options{"path": "/z"}, nil)
-	if !client.HasName(err, "InvalidConfig") || !strings.Contains(err.Error(), "reload first") {
-		t.Errorf("a file that was edited meanwhile: %v", err)
-	}
-	d.reload <- os.Interrupt // as SIGHUP does
-	if !lab.Within(10*time.Second, func() bool { return strings.Contains(d.log.String(), "configuration reloaded") }) {
-		t.Error("SIGHUP did not reload")
 	}
 }
 

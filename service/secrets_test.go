@@ -3,17 +3,12 @@ package service
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"davbus.org/davbus/engine"
-	"davbus.org/davbus/service/config"
 )
 
 func davAccount(params engine.Params) engine.AccountConfig {
@@ -183,155 +178,4 @@ func TestTheKeyringIsAskedAndItsStateShown(t *testing.T) {
 	}
 }
 
-func TestSecretsAreKeptOutOfTheLog(t *testing.T) {
-	s := newSecrets()
-	if err := s.Set("work", "password", []byte("hunter2"), "session"); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	l := newLog(&out, "", config.DefaultDaemon(), s)
-	l.event(engine.AccountChanged{State: &engine.AccountState{AccountConfig: engine.AccountConfig{ID: "work"},
-		Failure: engine.FailureOf(errors.New("cannot open https://me:hunter2@h/"))}})
-	if got := out.String(); strings.Contains(got, "hunter2") || !strings.Contains(got, "[secret]") {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestTheLogTellsEachFailureOnceAndJobsThatDidSomething(t *testing.T) {
-	var out bytes.Buffer
-	l := newLog(&out, "", config.DefaultDaemon(), newSecrets())
-	state := func(kind engine.Kind) engine.Event {
-		st := &engine.AccountState{AccountConfig: engine.AccountConfig{ID: "work"}, State: "error"}
-		if kind != 0 {
-			st.Failure = engine.FailureOf(engine.Fail(kind, "look", "work", ""))
-		}
-		return engine.AccountChanged{State: st}
-	}
-	done := func(result string, added uint32) engine.Event {
-		return engine.JobChanged{State: &engine.JobState{ID: 7, State: engine.StateDone, Result: result, Report: engine.Report{Counts: engine.Counts{Added: added}}}}
-	}
-	for _, c := range []struct {
-		event engine.Event
-		lines int
-	}{
-		{state(engine.Offline), 1}, {state(engine.Offline), 0}, {state(engine.AuthFailed), 1}, {state(0), 1}, {state(0), 0},
-		{done(engine.Success, 0), 0}, {done(engine.Success, 3), 1}, {done(engine.Failed, 0), 1},
-	} {
-		out.Reset()
-		l.event(c.event)
-		if n := bytes.Count(out.Bytes(), []byte("\n")); n != c.lines {
-			t.Errorf("%+v: %d lines, want %d: %s", c.event, n, c.lines, out.String())
-		}
-	}
-}
-
-func TestTheLogLevelSpeaksSyslogAndYAML(t *testing.T) {
-	l := newLog(&bytes.Buffer{}, "", config.Daemon{LogLevel: "warn"}, newSecrets())
-	if l.Level() != "warning" {
-		t.Errorf("level %s", l.Level())
-	}
-	for set, want := range map[string]string{"debug": "debug", "info": "info", "notice": "info", "warning": "warning", "err": "err", "crit": "err"} {
-		if err := l.SetLevel(set); err != nil || l.Level() != want {
-			t.Errorf("%s: %s, %v", set, l.Level(), err)
-		}
-	}
-	if err := l.SetLevel("loud"); !engine.IsKind(err, engine.Invalid) {
-		t.Errorf("got %v", err)
-	}
-	l.configured(config.Daemon{LogLevel: "debug"})
-	fixed := newLog(&bytes.Buffer{}, "error", config.Daemon{LogLevel: "info"}, newSecrets())
-	fixed.configured(config.Daemon{LogLevel: "debug"})
-	if l.Level() != "debug" || fixed.Level() != "err" {
-		t.Errorf("after a reload: %s; with a level on the command line: %s", l.Level(), fixed.Level())
-	}
-}
-
 // sleepy is a keeper and a face that do something until a time.
-type sleepy struct{ until, called time.Time }
-
-func (s sleepy) Idle() bool          { return !time.Now().Before(s.until) }
-func (s sleepy) LastCall() time.Time { return s.called }
-func (s sleepy) InFlight() int       { return 0 }
-
-func seconds(n uint32) func() uint32 { return func() uint32 { return n } }
-
-func TestIdleExitComesAfterItsTimeWithoutAnythingToDo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		s := sleepy{until: start.Add(5 * time.Minute), called: start.Add(7 * time.Minute)}
-		if !idle(ctx, s, s, seconds(600)) {
-			t.Fatal("it never leaves")
-		}
-		if after := time.Since(start); after < 17*time.Minute || after > 19*time.Minute {
-			t.Errorf("it leaves after %v; the last call was after 7 minutes", after)
-		}
-		if idle(ctx, s, s, seconds(0)) {
-			t.Error("0 means never")
-		}
-		if idle(ctx, sleepy{until: start.Add(9 * time.Hour)}, s, seconds(600)) {
-			t.Error("it is busy and leaves")
-		}
-	})
-}
-
-func TestPrivateFoldersAreMadePrivate(t *testing.T) {
-	dir := t.TempDir()
-	open := filepath.Join(dir, "open")
-	if err := os.Mkdir(open, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{open, filepath.Join(dir, "new", "deep")} {
-		if err := makePrivate(path); err != nil {
-			t.Fatal(err)
-		}
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
-			t.Errorf("%s: %v, %v", path, info.Mode(), err)
-		}
-	}
-	if err := os.Symlink(open, filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	if err := makePrivate(filepath.Join(dir, "link")); err == nil {
-		t.Error("a link is taken for a folder of ours")
-	}
-}
-
-func TestTheRuntimeFolderIsOursEvenWithoutASession(t *testing.T) {
-	state, run := t.TempDir(), t.TempDir()
-	with, err := findDirs(func(name string) string {
-		return map[string]string{"XDG_RUNTIME_DIR": run, "XDG_STATE_HOME": state}[name]
-	})
-	if err != nil || with.runtime != filepath.Join(run, "davbus") || with.session != run || with.madeRuntime {
-		t.Errorf("%+v, %v", with, err)
-	}
-	for _, base := range []string{"", "relative"} {
-		without, err := findDirs(func(name string) string {
-			return map[string]string{"XDG_RUNTIME_DIR": base, "XDG_STATE_HOME": state}[name]
-		})
-		if err != nil || !without.madeRuntime || without.session != "" || without.runtime != filepath.Join(state, "davbus", "run") {
-			t.Errorf("%q: %+v, %v", base, without, err)
-		}
-		if info, err := os.Stat(without.runtime); err != nil || info.Mode().Perm() != 0o700 {
-			t.Errorf("%v, %v", info, err)
-		}
-	}
-}
-
-func TestOneStateFolderHasOneWriter(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock(path); err == nil || !strings.Contains(err.Error(), "another davbusd uses this state folder") {
-		t.Errorf("twice: %v", err)
-	}
-	unlock()
-	again, err := lock(path)
-	if err != nil {
-		t.Fatal(fmt.Errorf("after unlocking: %w", err))
-	}
-	again()
-}

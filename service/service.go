@@ -78,17 +78,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer book.Close()
-	keyring := secretservice.New(secretservice.Options{
-		Dial: secretservice.Dial(address),
-		Changed: func() {
-			select {
-			case p.unlocked <- struct{}{}:
-			default: // one that is not yet seen says it too
-			}
-		},
-	})
+	keyring := p.openKeyring(address)
 	defer keyring.Close()
-	p.secrets.keyring = keyring
 	p.kinds = newKinds(d, p.secrets, p.plugins)
 	p.keeper, err = keeper.New(keeper.Options{
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
@@ -233,6 +224,21 @@ func (p *program) follow(ctx context.Context, leave func(), reload <-chan os.Sig
 			}
 		}
 	}
+}
+
+// openKeyring has secrets kept in the desktop's keyring, if there is one.
+func (p *program) openKeyring(address string) *secretservice.Keyring {
+	k := secretservice.New(secretservice.Options{
+		Dial: secretservice.Dial(address),
+		Changed: func() {
+			select {
+			case p.unlocked <- struct{}{}:
+			default: // one that is not yet seen says it too
+			}
+		},
+	})
+	p.secrets.keyring = k
+	return k
 }
 
 // watchKeyring has what waits for a secret tried again when the keyring changes.

@@ -1,0 +1,170 @@
+//go:build real
+
+package service
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/adrg/xdg"
+	"go.uber.org/goleak"
+
+	"davbus.org/davbus/dbusapi/client"
+	"davbus.org/davbus/service/lab"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type rig struct {
+	*testing.T
+	lab.HomeDir
+	bus    *lab.PrivateBus
+	c      *client.Client
+	log    syncBuffer
+	leave  context.CancelFunc
+	reload chan os.Signal
+	ended  chan error
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func home(t *testing.T) *rig {
+	t.Helper()
+	d := &rig{T: t, HomeDir: lab.Home(t), bus: lab.Bus(t)}
+	for name, value := range map[string]string{
+		"HOME": d.Dir, "XDG_CONFIG_HOME": d.Config, "XDG_STATE_HOME": d.State, "XDG_DATA_HOME": d.Share,
+		"XDG_CACHE_HOME": d.Cache, "XDG_RUNTIME_DIR": d.Runtime, "DBUS_SESSION_BUS_ADDRESS": d.bus.Address,
+	} {
+		t.Setenv(name, value)
+	}
+	xdg.Reload()
+	return d
+}
+
+func (d *rig) start() {
+	d.Helper()
+	ctx, leave := context.WithCancel(context.Background())
+	ready, told, err := os.Pipe()
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.leave, d.reload, d.ended = leave, make(chan os.Signal, 1), make(chan error, 1)
+	ended, reload := d.ended, d.reload
+	go func() {
+		ended <- Run(ctx, Options{LogLevel: "debug", Log: &d.log, Ready: told, Reload: reload})
+		close(ended)
+	}()
+	line := make([]byte, 16)
+	n, err := ready.Read(line)
+	ready.Close()
+	if err != nil || string(line[:n]) != "READY=1\n" {
+		d.Fatalf("it is not ready: %q %v\n%s", line[:n], err, d.log.String())
+	}
+	if d.c, err = client.Dial(d.Context()); err != nil {
+		d.Fatal(err)
+	}
+	d.Cleanup(func() {
+		if err := d.stop(); err != nil {
+			d.Errorf("at the end: %v", err)
+		}
+		if d.Failed() {
+			d.Logf("log:\n%s", d.log.String())
+		}
+	})
+}
+
+func (d *rig) stop() error {
+	if d.c != nil {
+		d.c.Close()
+		d.c = nil
+	}
+	d.leave()
+	select {
+	case err := <-d.ended:
+		return err
+	case <-time.After(30 * time.Second):
+		d.Fatalf("it does not end\n%s", d.log.String())
+		return nil
+	}
+}
+
+func (d *rig) must(err error) {
+	d.Helper()
+	if err != nil {
+		d.Fatalf("%v\n%s", err, d.log.String())
+	}
+}
+
+func (d *rig) account(id, kind string, params ...any) {
+	d.Helper()
+	p := client.Options{}
+	for i := 0; i < len(params); i += 2 {
+		p[params[i].(string)] = params[i+1]
+	}
+	_, err := d.c.AddAccount(d.Context(), id, kind, p, nil)
+	d.must(err)
+}
+
+func (d *rig) sync(what, result string) client.Props {
+	d.Helper()
+	job, err := d.c.Sync(d.Context(), what, client.SyncOptions{})
+	d.must(err)
+	got, report, err := d.c.Wait(d.Context(), job)
+	d.must(err)
+	if got != result {
+		p, _ := d.c.Job(d.Context(), job)
+		d.Errorf("%s: %s %s, want %s\n%v", job, got, p.Str("ErrorMessage"), result, report.Plain())
+	}
+	return report
+}
+
+func (d *rig) write(path, text string) {
+	d.Helper()
+	path = filepath.Join(d.Dir, path)
+	d.must(os.MkdirAll(filepath.Dir(path), 0o700))
+	d.must(os.WriteFile(path, []byte(text), 0o600))
+}
+
+func (d *rig) files(folder string) string {
+	d.Helper()
+	entries, err := os.ReadDir(filepath.Join(d.Dir, folder))
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(d.Dir, folder, e.Name()))
+		d.must(err)
+		_, after, ok := strings.Cut(string(text), "SUMMARY:")
+		if line, _, _ := strings.Cut(after, "\r\n"); ok {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func vevent(uid, summary string) string {
+	return "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//test\r\nBEGIN:VEVENT\r\nUID:" + uid +
+		"\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260102T100000Z\r\nSUMMARY:" + summary + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+}
