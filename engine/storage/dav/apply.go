@@ -51,10 +51,11 @@ type apply struct {
 	writes []engine.Write
 	out    chan applied
 
-	mu    sync.Mutex
-	next  int
-	over  bool
-	fatal error // read when out is closed
+	mu      sync.Mutex
+	next    int
+	over    bool
+	fatal   error // read when out is closed
+	choking int   // items in a row on which the server failed
 }
 
 // halt begins no further write.
@@ -92,8 +93,26 @@ func (a *apply) work(ctx context.Context) {
 			a.halt(err)
 			return // not yielded: it was refused as a whole, or nobody knows
 		}
+		if a.chokedAgain(err) {
+			a.halt(engine.Fail(engine.ServerError, "write to", a.st.c.Name, "the server failed on %d items in a row: %w", maxChoking, err))
+		}
 		a.out <- applied{i, engine.Outcome{Head: head, Kept: kept, Err: err}}
 	}
+}
+
+// maxChoking is on how many items in a row a server may fail until it is the
+// server that is at fault.
+const maxChoking = 5
+
+func (a *apply) chokedAgain(err error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e, ok := errors.AsType[*engine.Error](err); !ok || e.Status != http.StatusInternalServerError {
+		a.choking = 0
+		return false
+	}
+	a.choking++
+	return a.choking == maxChoking
 }
 
 // write carries out one write.

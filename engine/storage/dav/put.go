@@ -2,6 +2,7 @@ package dav
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -47,6 +48,7 @@ func (st *Storage) put(ctx context.Context, w engine.Write, ref engine.Ref, etag
 			if try == 0 {
 				continue // it has not; once more
 			}
+			return engine.Head{}, false, st.chokes(err, c, ref)
 		case gerr == nil:
 			return engine.Head{}, false, st.itemError(engine.Changed, c.op, ref, "somebody else has changed it")
 		case engine.IsKind(gerr, engine.NotFound):
@@ -54,6 +56,18 @@ func (st *Storage) put(ctx context.Context, w engine.Write, ref engine.Ref, etag
 		}
 		return engine.Head{}, false, err
 	}
+}
+
+// chokes tells a server that fails on this one item, every time it is given it,
+// from one that fails altogether: one item must not hold up the others.
+func (st *Storage) chokes(err error, c call, ref engine.Ref) error {
+	e, ok := errors.AsType[*engine.Error](err)
+	if !ok || e.Status != http.StatusInternalServerError {
+		return err
+	}
+	bad := st.itemError(engine.InvalidItem, c.op, ref, "the server fails on this item and did not store it (500, twice); ask who runs it, or change the item")
+	bad.Status = e.Status
+	return bad
 }
 
 // spelledEtag looks, after a condition failed, whether the version is still the

@@ -143,6 +143,38 @@ func TestAWriteThatWasDoneAlthoughTheAnswerWasLostIsFoundOut(t *testing.T) {
 	}
 }
 
+// Xandikos answers 500 to items that its parser cannot take.
+func TestAnItemOnWhichTheServerFailsHoldsUpNoOther(t *testing.T) {
+	const inARow, atOnce = 5, 8 // the limits of the package
+	for chokes, whole := range map[int]bool{inARow - 1: false, 3 * inARow: true} {
+		s, m, st, _ := filled(t, 0, davtest.Options{})
+		s.When(-1, func(r davtest.Request) bool { return r.Method == "PUT" && strings.Contains(r.Path, "bad") }, davtest.Status(500))
+		var ws []engine.Write
+		for i := range chokes {
+			ws = append(ws, create(fmt.Sprint("bad", i), "one"))
+		}
+		for i := range 10 {
+			if !whole {
+				ws = append(ws, create(fmt.Sprint("good", i), "one"))
+			}
+		}
+		outs, err := apply(t, st, ws...)
+		if whole {
+			wantKind(t, err, engine.ServerError)
+			if n := s.Count("PUT"); n > 2*(inARow+atOnce) {
+				t.Errorf("%d PUTs to a server that fails", n)
+			}
+			continue
+		}
+		if err != nil || len(m.Texts()) != 10 {
+			t.Errorf("%d bad items: %v, %d items", chokes, err, len(m.Texts()))
+		}
+		for _, o := range outs[:chokes] {
+			wantKind(t, o.Err, engine.InvalidItem)
+		}
+	}
+}
+
 func TestAWriteThatWasNotDoneIsTriedOnceMore(t *testing.T) {
 	for name, fault := range map[string]davtest.Fault{"500": davtest.Status(500), "a cut": davtest.Reset(), "503": davtest.Status(503, "Retry-After", "0")} {
 		t.Run(name, func(t *testing.T) {
