@@ -18,9 +18,9 @@ func (f *Face) collection(id engine.MemberID) tree.Interface {
 			return f.updateCollection(c, id, set, unset, in)
 		},
 		"Repair":  func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.repair(c, id, in) },
-		"Export":  stream,
+		"Export":  func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.collectionStream(c, "export", id, in) },
 		"Import":  stream,
-		"Serve":   stream,
+		"Serve":   func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.collectionStream(c, "serve", id, in) },
 		"Explain": func(item string) ([]string, error) { return f.explain(id, item) },
 		"ListVersions": func(item string, offset, limit uint32, in dict) ([]dict, error) {
 			return f.listVersions(id, item, offset, limit, in)

@@ -34,6 +34,9 @@ type Face struct {
 
 	commands map[string]*Command // by name
 
+	lastStream atomic.Uint32
+	streams    sync.WaitGroup // those that are not closed
+
 	lastCall atomic.Int64 // in nanoseconds since the epoch
 
 	closing context.Context // done when calls that wait must give up

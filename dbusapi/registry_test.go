@@ -183,7 +183,7 @@ func TestSubscribersSeeEverySignalAndNoneOfOthers(t *testing.T) {
 	if _, err := do(t, other, "Job.Watch", `{"object":42}`); err != nil {
 		t.Fatal(err)
 	}
-	got, err := do(t, other, "Manager.Sync", `{"what":"home"}`)
+	got, err := do(t, other, "Manager.Sync", `{"what":"home","if-running":"queue"}`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,7 @@ func (f *Face) serve(ctx context.Context, bus bus, ready, finish func()) error {
 	f.settle()
 	f.end(bus)
 	stop()
+	f.streams.Wait()
 	f.helpers.Wait()
 	f.sub.Close()
 	return err

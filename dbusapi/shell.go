@@ -19,9 +19,9 @@ func (f *Face) shell() tree.Interface {
 		"Cancel":      f.shellCancel,
 		"List":        f.list,
 		"Status":      f.status,
-		"Export":      streams,
+		"Export":      func(c tree.Call, what string) (string, error) { return f.shellStream(c, "export", what) },
 		"Import":      streams,
-		"Serve":       streams,
+		"Serve":       func(c tree.Call, what string) (string, error) { return f.shellStream(c, "serve", what) },
 		"Proxy":       streams,
 	}}
 }

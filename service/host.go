@@ -87,6 +87,8 @@ func (h *host) Facts() dbusapi.Facts {
 	if h.program.secrets.keyring != nil {
 		f.Capabilities = append(f.Capabilities, "secret-service")
 	}
+	f.Capabilities = append(f.Capabilities, "streams")
+	f.StreamTypes = []string{"unix:peer", "unix:credentials", "unix:cookie"}
 	slices.Sort(f.Capabilities)
 	return f
 }
