@@ -122,3 +122,40 @@ func TestAPluginThatFailsHarmsNobodyElse(t *testing.T) {
 		t.Errorf("the report says %q", name)
 	}
 }
+
+func TestARestartForgetsHowOftenAPluginFailed(t *testing.T) {
+	d := home(t)
+	d.installPlugin("todotxt")
+	d.write("todo.txt", "Buy milk\n")
+	d.must(os.MkdirAll(filepath.Join(d.Dir, "pim", "tasks"), 0o700))
+	d.write("faulty", "#!/bin/sh\nexit 1\n")
+	program := filepath.Join(d.Dir, "faulty")
+	d.must(os.Chmod(program, 0o700))
+	d.start()
+	d.account("local", "vdir", "path", filepath.Join(d.Dir, "pim"), "kind", "calendar")
+	d.account("todo", "plugin:todotxt", "path", filepath.Join(d.Dir, "todo.txt"), "command", []string{program})
+	_, err := d.c.AddGroup(t.Context(), "tasks", []string{"todo/todo", "local/tasks"}, client.Options{"interval-sec": uint32(0)})
+	d.must(err)
+	why := func() string { return d.sync("tasks", "failed").Str("error-message") }
+	for range maxStrikes + 1 {
+		why()
+	}
+	if got := why(); !strings.Contains(got, "davbus plugin restart") {
+		t.Fatalf("after %d failures: %q", maxStrikes+1, got)
+	}
+	good, err := filepath.Abs("../data/plugins/davbus-todotxt")
+	d.must(err)
+	d.must(os.Remove(program))
+	d.must(os.Symlink(good, program))
+	if got := why(); !strings.Contains(got, "davbus plugin restart") {
+		t.Fatalf("it is mended, and nobody asked for a restart: %q", got)
+	}
+	// What davbus plugin restart does.
+	for _, on := range []bool{false, true} {
+		d.must(d.c.Set(t.Context(), client.AccountPath("todo"), client.Name+".Account", "Enabled", on))
+	}
+	d.sync("tasks", "success")
+	if got := d.files("pim/tasks"); !strings.Contains(got, "Buy milk") {
+		t.Errorf("in the folder: %s", got)
+	}
+}

@@ -161,8 +161,13 @@ const (
 	strikeTime = 10 * time.Minute
 )
 
-// open makes the account. Its plugin is started when it is first needed.
+// open makes the account. Its plugin is started when it is first needed. An
+// account is opened anew when a person changed it or switched it off and on:
+// then its strikes are forgotten.
 func (p *plugins) open(f pluginFile, cfg engine.AccountConfig, s keeper.AccountSecrets) engine.Source {
+	p.mu.Lock()
+	delete(p.strikes, cfg.ID)
+	p.mu.Unlock()
 	host := &pluginHost{plugins: p, account: cfg.ID, secrets: s}
 	argv, _ := cfg.Params["command"].([]string)
 	if argv == nil {
@@ -213,7 +218,7 @@ func (p *plugins) mayStart(id engine.AccountID) error {
 	}
 	if len(recent) > maxStrikes {
 		p.strikes[id] = recent
-		return engine.Fail(engine.PluginGone, "start the plugin of", string(id), "it ended %d times within %v; it is tried again when that time is over", len(recent), strikeTime)
+		return engine.Fail(engine.PluginGone, "start the plugin of", string(id), "it ended %d times within %v; it is tried again when that time is over, or after davbus plugin restart", len(recent), strikeTime)
 	}
 	p.strikes[id] = append(recent, now)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -38,6 +39,7 @@ type commands struct {
 	Conflicts conflictsCmd `cmd:"" help:"Items that were changed in different ways, left as they are."`
 	Problems  problemsCmd  `cmd:"" help:"Items that could not be synced, and why."`
 	Held      heldCmd      `cmd:"" help:"Deletions that wait for you because they are suspiciously many."`
+	Plugin    pluginCmd    `cmd:"" help:"Programs that keep items for davbus: see davbus-plugin(7)."`
 	Log       logCmd       `cmd:"" help:"What finished jobs did."`
 	Reload    reloadCmd    `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
 }
@@ -95,6 +97,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		fmt.Fprintf(stderr, "davbus: %v\nTry: davbus --help\n", err)
 		return exitUsage
 	}
+	r := &runtime{ctx: ctx, out: stdout, json: c.JSON}
+	if k.Selected().Target.Addr().Type() == reflect.TypeFor[*pluginCheckCmd]() { // needs no daemon
+		return finish(k.Run(r), r, stderr)
+	}
 	// Commands get a context that ^C does not end at once: what they started is
 	// theirs to end in good order.
 	bus, err := client.Dial(context.WithoutCancel(ctx))
@@ -103,14 +109,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return exitFailed
 	}
 	defer bus.Close()
-	r := &runtime{ctx: ctx, client: bus, out: stdout, json: c.JSON}
-	if err := k.Run(r); err != nil {
-		if !errors.Is(err, context.Canceled) {
-			fmt.Fprintln(stderr, "davbus:", err)
-		}
-		return codeOf(err)
+	r.client = bus
+	return finish(k.Run(r), r, stderr)
+}
+
+// finish tells how a command ended.
+func finish(err error, r *runtime, stderr io.Writer) (code int) {
+	if err == nil {
+		return r.code
 	}
-	return r.code
+	if !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "davbus:", err)
+	}
+	return codeOf(err)
 }
 
 // codeOf gives the exit code for an error of a command.
