@@ -41,6 +41,7 @@ type run struct {
 	// elsewhere are new items that a server refused since it has their UID: they
 	// wait for the end of the job.
 	elsewhere map[place]bool
+	quiet     bool // the last round found nothing to do, and nothing open
 	moved     bool // somebody changed an item while it was being written
 }
 
@@ -69,6 +70,7 @@ type member struct {
 	tracker engine.Tracker  // nil once it said that it is none
 	inline  bool            // its changes bring texts along
 	asked   bool            // it was surveyed, not only remembered
+	resting int             // items it has, where it need not be looked at
 	puzzle  bool            // an item was met that cannot be read and may be any
 	riddles map[string]bool // names of items that could not be read, yet
 	counts  engine.Counts
@@ -144,6 +146,9 @@ func (r *run) sync(ctx context.Context) (fault error) {
 	}
 	ended := r.begin(ctx)
 	defer func() { ended(fault) }()
+	if still, err := r.resting(); err != nil || still {
+		return err
+	}
 	for n := range rounds {
 		if err := r.round(ctx); err != nil {
 			return err
@@ -159,6 +164,9 @@ func (r *run) sync(ctx context.Context) (fault error) {
 	}
 	if ctx.Err() == nil && !r.stuck() {
 		if err := r.syncMeta(ctx); err != nil {
+			return err
+		}
+		if err := r.rest(); err != nil {
 			return err
 		}
 	}
@@ -211,6 +219,7 @@ func (r *run) round(ctx context.Context) error {
 		return r.finish(nil, nil) // what was not begun is the next run's
 	}
 	r.sink.Phase("finish")
+	r.settled(d)
 	return r.finish(d, rows)
 }
 
@@ -264,7 +273,7 @@ func (r *run) result() Result {
 		res.Set.Add(m.counts)
 		res.Members = append(res.Members, engine.PartReport{ID: string(m.ID), Counts: m.counts, Failure: engine.FailureOf(m.err)})
 		if m.read {
-			res.Count[m.ID] = len(m.obs)
+			res.Count[m.ID] = max(len(m.obs), m.resting)
 		}
 	}
 	for id, c := range r.changed {

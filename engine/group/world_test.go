@@ -26,6 +26,7 @@ type world struct {
 	steps   []string // what the last run told
 	result  group.Result
 	job     engine.JobID
+	phases  int
 }
 
 var key = ledger.SetKey{Group: "home", ID: "cal", Kind: engine.Calendar}
@@ -62,7 +63,7 @@ func (w *world) open() {
 }
 
 // Phase, Total, Done and Item make a world a group.Sink.
-func (w *world) Phase(string)    {}
+func (w *world) Phase(string)    { w.phases++ }
 func (w *world) Total(int)       {}
 func (w *world) Done(int, int64) {}
 func (w *world) Item(s engine.ItemStep) {

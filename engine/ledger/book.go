@@ -27,6 +27,7 @@ type Member struct {
 	Token    engine.Token
 	State    string
 	Surveyed time.Time // last complete survey; zero if there was none
+	Items    int       // it had when the set came to rest
 }
 
 // An Item is one item of the set, and what was agreed about it.
@@ -128,10 +129,10 @@ func (s *Set) Load() (*Book, error) {
 }
 
 func (b *Book) members(tx *sql.Tx, set int64) (string, error) {
-	return "", each(tx, `SELECT id, member, identity, token, state, surveyed FROM members WHERE set_id = ? ORDER BY id`, set, func(scan scanner) error {
+	return "", each(tx, `SELECT id, member, identity, token, state, surveyed, items FROM members WHERE set_id = ? ORDER BY id`, set, func(scan scanner) error {
 		var m Member
 		var at int64
-		err := scan(&m.ID, &m.Name, &m.Identity, &m.Token, &m.State, &at)
+		err := scan(&m.ID, &m.Name, &m.Identity, &m.Token, &m.State, &at, &m.Items)
 		m.Surveyed = timeOf(at)
 		b.Members = append(b.Members, m)
 		return err

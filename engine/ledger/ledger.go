@@ -86,6 +86,9 @@ func (s *Set) Do(change func(*Change) error) error {
 		if err != nil {
 			return err
 		}
+		if err := t.exec(`UPDATE sets SET rest = x'' WHERE id = ? AND rest != x''`, id); err != nil {
+			return err
+		}
 		return change(&Change{tx: t, set: id, key: s.key})
 	}))
 }
