@@ -14,7 +14,7 @@ import (
 type output struct {
 	node  *item.Node
 	parts []fate         // of the parts of node
-	added [][]born       // before each part of node, and before its end
+	added []births       // before each part of node, and before its end
 	last  map[string]int // the last part of each bucket
 	lists map[string]int // the last list of each bucket and head, if values may join it
 	inner int            // the first component within; the end if there is none
@@ -29,6 +29,9 @@ type fate struct {
 	more  [][]byte     // values of the list that are new
 }
 
+// Births are what is new at one place. Properties come before components.
+type births struct{ lines, components []born }
+
 // A born is something new.
 type born struct {
 	*cell
@@ -36,7 +39,7 @@ type born struct {
 }
 
 func newOutput(n *item.Node) *output {
-	o := &output{node: n, parts: make([]fate, len(n.Parts)), added: make([][]born, len(n.Parts)+1),
+	o := &output{node: n, parts: make([]fate, len(n.Parts)), added: make([]births, len(n.Parts)+1),
 		last: map[string]int{}, lists: map[string]int{}, inner: len(n.Parts)}
 	for i := range n.Parts {
 		p := &n.Parts[i]
@@ -98,13 +101,11 @@ func (o *output) add(x *cell, inner *output) {
 	} else if x.child == nil || x.bucket == zoneBucket {
 		at = o.inner
 	}
-	// Properties come before components, also where both are new.
-	within := o.added[at]
-	here := len(within)
-	if x.child == nil {
-		here = slices.IndexFunc(append(within[:here:here], born{cell: &cell{child: o.node}}), func(b born) bool { return b.child != nil })
+	if b := &o.added[at]; x.child == nil {
+		b.lines = append(b.lines, born{x, inner})
+	} else {
+		b.components = append(b.components, born{x, inner})
 	}
-	o.added[at] = slices.Insert(within, here, born{x, inner})
 }
 
 // drop deletes time zones.
@@ -144,8 +145,8 @@ func (o *output) render(out []byte) []byte {
 	return appendLine(out, o.node.End)
 }
 
-func (o *output) renderAdded(out []byte, added []born, labels map[*cell]string) []byte {
-	for _, b := range added {
+func (o *output) renderAdded(out []byte, added births, labels map[*cell]string) []byte {
+	for _, b := range slices.Concat(added.lines, added.components) {
 		switch {
 		case b.inner != nil:
 			out = b.inner.render(out)
@@ -194,7 +195,7 @@ func (o *output) labels() map[*cell]string {
 		}
 	}
 	for _, added := range o.added {
-		for _, b := range added {
+		for _, b := range added.lines {
 			note(b.cell)
 		}
 	}

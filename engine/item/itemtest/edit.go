@@ -28,7 +28,8 @@ func Edit(rng *rand.Rand, text []byte) []byte {
 func logical(text []byte) (lines []string) {
 	start, at := 0, 0
 	for line := range bytes.Lines(text) {
-		if at > start && line[0] != ' ' && line[0] != '\t' {
+		goesOn := line[0] == ' ' || line[0] == '\t' || softBreak(bytes.TrimRight(text[start:at], "\r\n"))
+		if at > start && !goesOn {
 			lines = append(lines, string(text[start:at]))
 			start = at
 		}
@@ -129,7 +130,7 @@ func (e *editor) alarm() bool {
 
 func (e *editor) dropAlarm() bool {
 	for i, l := range e.lines {
-		if strings.HasPrefix(l, "BEGIN:VALARM") {
+		if i > 0 && strings.HasPrefix(l, "BEGIN:VALARM") {
 			for j := i; j < len(e.lines); j++ {
 				if strings.HasPrefix(e.lines[j], "END:VALARM") {
 					e.lines = append(e.lines[:i], e.lines[j+1:]...)

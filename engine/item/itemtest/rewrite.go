@@ -20,7 +20,7 @@ func Rewrite(rng *rand.Rand, text []byte) []byte {
 // unfold gives the content lines of a text.
 func unfold(text []byte) []string {
 	var joined [][]byte
-	for l := range bytes.Lines(text) {
+	for l := range bytes.Lines(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))) {
 		l = bytes.TrimRight(l, "\r\n")
 		last := len(joined) - 1
 		switch {
