@@ -78,7 +78,11 @@ func (r *run) newVersion(c *ledger.Change, s *plan.Step, row *plan.Row, d *decis
 		}
 		e.Text, e.Sum, e.Rule = id, s.Sum, "merged from what several members did"
 		e.describe(g.text)
-		r.total.Merged++
+		if g.lone {
+			e.Origin, e.Rule = r.members[s.From].ID, "edited there"
+		} else {
+			r.total.Merged++
+		}
 	} else if s.From != plan.Ledger {
 		o := r.members[s.From].obs[row.Seen[s.From].Ref]
 		e.Origin, e.Rule = r.members[s.From].ID, "edited there"

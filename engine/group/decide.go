@@ -29,6 +29,7 @@ type decision struct {
 type given struct {
 	text  []byte
 	heard string // why the members' texts are replaced: "merged", "conflict"
+	lone  bool   // one member's edit, and nobody else's
 }
 
 var policies = map[string]plan.Policy{

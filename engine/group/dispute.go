@@ -42,6 +42,9 @@ func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Ke
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Dispute == nil {
+			if err := r.applyEdit(s, rows[s.Key], d); err != nil {
+				return err
+			}
 			continue
 		}
 		q, err := r.open(s.Dispute, rows[s.Key])
@@ -151,7 +154,7 @@ func (r *run) agreeOn(q *dispute, text []byte, why string, d *decision) *plan.St
 			return r.winner(q, c)
 		}
 	}
-	d.given[q.row.Key] = given{text, why}
+	d.given[q.row.Key] = given{text: text, heard: why}
 	step := plan.Agree(r.planMembers(), q.row, sum, from)
 	return &step
 }

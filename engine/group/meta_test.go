@@ -9,30 +9,25 @@ import (
 	"davbus.org/davbus/engine/group"
 )
 
-func TestScenario84Metadata(t *testing.T) {
+// both says that a property has one value at both members; "" for none.
+func (w *world) both(key engine.MetaKey, want string) {
+	w.t.Helper()
+	for i, s := range w.stores {
+		if m, err := s.Meta(w.t.Context()); err != nil || m[key] != want {
+			w.t.Errorf("%s at %d is %q, want %q (%v)", key, i, m[key], want, err)
+		}
+	}
+}
+
+func TestScenario84MetadataGoEitherWay(t *testing.T) {
 	w := newWorld(t, 2)
 	w.put(0, "1", "one")
-	meta := func(member int, key engine.MetaKey) string {
-		m, err := w.stores[member].Meta(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m[key]
-	}
-	both := func(key engine.MetaKey, want string) {
-		t.Helper()
-		for i := range 2 {
-			if got := meta(i, key); got != want {
-				t.Errorf("%s at %d is %q, want %q", key, i, got, want)
-			}
-		}
-	}
 	w.stores[0].EditMeta(engine.MetaColor, "#FF0000", true)
 	w.sync()
-	both(engine.MetaColor, "#FF0000")
+	w.both(engine.MetaColor, "#FF0000")
 	w.stores[1].EditMeta(engine.MetaColor, "#00FF00", true)
 	w.sync()
-	both(engine.MetaColor, "#00FF00")
+	w.both(engine.MetaColor, "#00FF00")
 	w.stores[0].EditMeta(engine.MetaColor, "#00ff00ff", true) // its way to say the same
 	w.reset()
 	w.sync()
@@ -41,19 +36,25 @@ func TestScenario84Metadata(t *testing.T) {
 	}
 	w.stores[1].EditMeta(engine.MetaColor, "", false)
 	w.sync()
-	both(engine.MetaColor, "")
-	// Removed on one side and changed on the other: not a removal.
+	w.both(engine.MetaColor, "")
+}
+
+func TestScenario84RemovedHereAndChangedThereIsNoRemoval(t *testing.T) {
+	w := newWorld(t, 2)
 	w.stores[0].EditMeta(engine.MetaName, "work", true)
 	w.sync()
 	w.stores[0].EditMeta(engine.MetaName, "", false)
 	w.stores[1].EditMeta(engine.MetaName, "Arbeit", true)
 	w.sync()
-	both(engine.MetaName, "Arbeit")
-	// A clash is the first member's, and the other is kept.
+	w.both(engine.MetaName, "Arbeit")
+}
+
+func TestScenario84AClashIsTheFirstMembersAndTheOtherIsKept(t *testing.T) {
+	w := newWorld(t, 2)
 	w.stores[0].EditMeta(engine.MetaName, "first", true)
 	w.stores[1].EditMeta(engine.MetaName, "second", true)
 	w.sync()
-	both(engine.MetaName, "first")
+	w.both(engine.MetaName, "first")
 	versions, err := w.ledger.Versions("b/cal", "display-name", 0, 10)
 	if err != nil || len(versions) != 1 {
 		t.Fatalf("%+v %v", versions, err)
@@ -61,7 +62,10 @@ func TestScenario84Metadata(t *testing.T) {
 	if text, err := w.ledger.VersionText(versions[0].ID); err != nil || string(text) != "second" {
 		t.Errorf("kept %q %v", text, err)
 	}
-	// A key that a member cannot keep is asked once.
+}
+
+func TestAPropertyThatAMemberCannotKeepIsAskedOnce(t *testing.T) {
+	w := newWorld(t, 2)
 	w.stores[1].Unkept = map[engine.MetaKey]bool{engine.MetaOrder: true}
 	w.stores[0].EditMeta(engine.MetaOrder, "7", true)
 	w.sync()

@@ -3,7 +3,6 @@ package group
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -96,9 +95,6 @@ type entry struct {
 	// since: until it is, the item is not forgotten.
 	unsure bool
 }
-
-// changes collects names for Result.Changed.
-type changes struct{ added, modified, removed map[string]bool }
 
 func newRun(set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) *run {
 	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}, elsewhere: map[place]bool{}}
@@ -259,47 +255,4 @@ func (m *member) end(err error) {
 	if m.err == nil {
 		m.err = err
 	}
-}
-
-func (r *run) result() Result {
-	res := Result{
-		Set:        engine.PartReport{ID: r.set.Key().ID, Counts: r.total, Failure: engine.FailureOf(r.failure)},
-		Changed:    map[engine.MemberID]engine.ItemsChanged{},
-		Count:      map[engine.MemberID]int{},
-		SlowReason: r.slow,
-		Again:      r.again,
-	}
-	for _, m := range r.members {
-		res.Set.Add(m.counts)
-		res.Members = append(res.Members, engine.PartReport{ID: string(m.ID), Counts: m.counts, Failure: engine.FailureOf(m.err)})
-		if m.read {
-			res.Count[m.ID] = max(len(m.obs), m.resting)
-		}
-	}
-	for id, c := range r.changed {
-		res.Changed[id] = engine.ItemsChanged{Collection: id, Added: names(c.added), Modified: names(c.modified), Removed: names(c.removed)}
-	}
-	return res
-}
-
-func names(set map[string]bool) []string {
-	var list []string
-	for name := range set {
-		list = append(list, name)
-	}
-	slices.SortFunc(list, strings.Compare)
-	return list
-}
-
-// note remembers what changed at a member, for those who listen. Call it with
-// the member's goroutine or alone.
-func (r *run) note(m *member, what string, ref engine.Ref) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.changed[m.ID]
-	if c == nil {
-		c = &changes{map[string]bool{}, map[string]bool{}, map[string]bool{}}
-		r.changed[m.ID] = c
-	}
-	map[string]map[string]bool{"add": c.added, "modify": c.modified, "remove": c.removed}[what][string(ref)] = true
 }

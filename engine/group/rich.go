@@ -1,0 +1,49 @@
+package group
+
+import (
+	"slices"
+
+	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/merge"
+	"davbus.org/davbus/engine/plan"
+)
+
+// applyEdit takes one member's edit for what it is where that member keeps
+// another text than the agreed one, as a poorer format does: what changed against
+// its own mark is applied to the agreed text. So it never erases what it cannot
+// keep. Its own copy stands for the outcome as its mark did for the agreed text,
+// and is not written.
+func (r *run) applyEdit(s *plan.Step, row *plan.Row, d *decision) error {
+	e := r.entries[s.Key]
+	if s.From == plan.Ledger || e == nil || row.Version == 0 || r.rules.From != "" {
+		return nil
+	}
+	n, o := s.From, r.members[s.From].obs[row.Seen[s.From].Ref]
+	k := e.marks[n]
+	if k == nil || k.Gone || k.Version != row.Version || k.Sum == e.Sum || k.UID != e.UID || o.UID != e.UID {
+		return nil
+	}
+	agreed, err := r.text(e.Text)
+	if err != nil {
+		return err
+	}
+	edit := merge.Edit{Name: string(r.members[n].ID)}
+	if edit.Mark, err = r.text(k.Text); err != nil {
+		return err
+	}
+	if edit.Text, err = r.text(o.Text); err != nil {
+		return err
+	}
+	m := merge.Merge(agreed, []merge.Edit{edit})
+	if m.Text == nil || item.Same(m.Text, edit.Text) {
+		return nil
+	}
+	step := plan.Agree(r.planMembers(), row, item.Sum(m.Text), n)
+	step.Ops = slices.DeleteFunc(step.Ops, func(op plan.Op) bool { return op.Member == n })
+	step.Ops = append(step.Ops, plan.Op{Member: n, Verb: plan.Link, Version: step.Version, Over: row.Seen[n].Head, Was: row.Seen[n].Raw})
+	if step.Version != row.Version { // else it arrived at the agreed text
+		d.given[s.Key] = given{text: m.Text, lone: true}
+	}
+	*s = step
+	return nil
+}
