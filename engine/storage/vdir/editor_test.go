@@ -146,6 +146,22 @@ func TestNoSaveIsLostWhenThePowerFailsAfterIt(t *testing.T) {
 	}
 }
 
+func TestAStaleStampIsFoundBeforeAnythingIsWritten(t *testing.T) {
+	for _, attempt := range []string{"replace", "delete"} {
+		r := newRig(t, engine.Calendar)
+		r.apply(creation("a", "old"))
+		w := attempts[attempt](r)
+		r.swap("a.ics", event("a", "saved"))
+		r.f.step = func(op, name string) error {
+			if op != "sync folder" {
+				t.Errorf("%s: %s %s", attempt, op, name)
+			}
+			return nil
+		}
+		wantKind(t, r.apply(w)[0].Err, engine.Changed)
+	}
+}
+
 func TestARemovedFileIsNotBroughtBack(t *testing.T) {
 	for _, attempt := range []string{"replace", "delete"} {
 		r := newRig(t, engine.Calendar)
@@ -283,6 +299,7 @@ func TestTemporaryFilesOfOthersAreLeftAlone(t *testing.T) {
 func TestALivingWritersFilesAreLeftAlone(t *testing.T) {
 	r, writes := mixed(t, false)
 	other := newRigAt(t, r)
+	other.s.now = func() time.Time { return time.Now().Add(2 * orphaned) } // so that only the lock protects them
 	seen := 0
 	r.f.step = func(op, name string) error {
 		if seen++; seen == 3 {

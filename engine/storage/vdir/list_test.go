@@ -50,6 +50,12 @@ func TestWhatIsNoPlainFileIsListedAndNeverOpened(t *testing.T) {
 		if err := mk(r.file(name)); err != nil {
 			t.Fatal(err)
 		}
+		r.f.step = func(op, what string) error {
+			if op == "open" && what == name {
+				t.Errorf("%s was opened", name)
+			}
+			return nil
+		}
 		etag, listed := r.list()[engine.Ref(name)]
 		if !listed {
 			t.Errorf("%s is not listed: it would be taken for a deletion", name)

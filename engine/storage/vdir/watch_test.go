@@ -175,6 +175,25 @@ func TestAnEditDuringOurWriteIsTold(t *testing.T) {
 	}
 }
 
+func TestAReportDuringAWriteThatFailsIsNotForgotten(t *testing.T) {
+	for _, reported := range []bool{false, true} {
+		var own ownWrites
+		wake, end := own.watch()
+		own.expect("/root/home/a.ics")
+		if reported && !own.echo("/root/home/a.ics", stamp{}, nil) {
+			t.Error("a report during a write is told at once: nearly all are its echo")
+		}
+		own.unwritten("/root/home/a.ics")
+		if got := own.takeMoved(); len(got) == 1 != reported || len(wake) == 1 != reported {
+			t.Errorf("reported %v: to look at is %q", reported, got)
+		}
+		if own.echo("/root/home/a.ics", stamp{}, nil) {
+			t.Error("after the write a report is still taken for its echo")
+		}
+		end()
+	}
+}
+
 // A write that fails must not be told: the run that follows would fail too, and
 // so for ever.
 func TestAFailedWriteIsNotTold(t *testing.T) {
