@@ -77,7 +77,7 @@ type item struct {
 	wait  func(tree.Call) (string, error)
 }
 
-var errOdd = errors.New("an odd error: \xff\x00!")
+var errOdd = errors.New("an odd error: \xff\x00")
 
 func newItem(name string) *item { return &item{name: name, done: make(chan struct{})} }
 

@@ -11,10 +11,9 @@ import (
 
 // live is the state that the owning goroutine works on.
 type live struct {
-	next    *engine.Snapshot // being made; the one before it is published
-	copied  map[string]bool  // which maps of next are its own already
-	now     func() time.Time
-	manager engine.ManagerState
+	next   *engine.Snapshot // being made; the one before it is published
+	copied map[string]bool  // which maps of next are its own already
+	now    func() time.Time
 
 	accounts map[engine.AccountID]*account
 	groups   map[engine.GroupID]*groupLive

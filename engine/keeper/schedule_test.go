@@ -158,7 +158,7 @@ func TestARequestDoesNotWaitForTheBackoff(t *testing.T) {
 			t.Errorf("the secrets were told %d times", len(r.secrets.rejected))
 		}
 		looks := r.sources["a"].Looks()
-		r.after(a.NextAttempt.Sub(time.Now()) - time.Second)
+		r.after(time.Until(a.NextAttempt) - time.Second)
 		if n := r.sources["a"].Looks(); n != looks {
 			t.Errorf("the schedule asked the server %d times more before the time", n-looks)
 		}
@@ -166,6 +166,32 @@ func TestARequestDoesNotWaitForTheBackoff(t *testing.T) {
 		r.sync("g", engine.Success)
 		if a := r.acct("a"); a.State != "idle" || a.Failure.Set {
 			t.Errorf("account %+v", a)
+		}
+	})
+}
+
+func TestTheScheduleLeavesAFailingAccountAloneAndTheOthersGoOn(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.collection("c", "cal")
+		g := every(60)
+		g.Members = append(g.Members, "c")
+		r.scheduled(g, memoryAccount("a"), memoryAccount("b"), memoryAccount("c"))
+		r.sources["c"].Before = func(c memory.Call) error {
+			if c.Name == "look" {
+				return engine.Fail(engine.AuthFailed, "log in", "c", "")
+			}
+			return nil
+		}
+		r.k.Begin()
+		r.after(10 * time.Minute)
+		r.sources["a"].Storage("cal").Put("1", event("1", "one"))
+		r.after(2 * time.Minute)
+		r.want(r.sources["b"].Storage("cal"), "one")
+		if n := r.sources["c"].Looks(); n != 1 {
+			t.Errorf("the account that refuses the login was asked %d times in 12 minutes", n)
+		}
+		if st := r.group("g"); st.LastResult != engine.Partial || st.Failure.Kind != engine.AuthFailed {
+			t.Errorf("%s, %+v", st.LastResult, st.Failure)
 		}
 	})
 }

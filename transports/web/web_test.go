@@ -160,7 +160,7 @@ func TestRedirectsEnd(t *testing.T) {
 			fmt.Fprint(w, "there")
 			return
 		}
-		http.Redirect(w, r, fmt.Sprint("/", n-1), 307)
+		http.Redirect(w, r, fmt.Sprint("/", n-1), http.StatusTemporaryRedirect)
 	})
 	c := client(t, Options{})
 	if _, text, err := do(t, c, "REPORT", j.URL+"/5", "x"); err != nil || text != "there" {
@@ -173,7 +173,9 @@ func TestRedirectsEnd(t *testing.T) {
 
 func TestATrustedOriginIsFollowedWithTheLoginAndAnyOtherNot(t *testing.T) {
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) {})
-	home := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/to", 308) })
+	home := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL+"/to", http.StatusPermanentRedirect)
+	})
 	c := client(t, Options{Origins: []*url.URL{parse(t, home.URL)}, Auth: "basic", Login: alice})
 	if _, _, err := do(t, c, "PUT", home.URL+"/", "x"); err == nil || len(other.asked()) > 0 {
 		t.Errorf("before: %v", err)
@@ -232,7 +234,7 @@ func TestASocketIsAskedInTheNameOfTheURLAndNobodyElseIs(t *testing.T) {
 	path := onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hosts = append(hosts, r.Host+r.URL.Path)
 		if r.URL.Path == "/away" {
-			http.Redirect(w, r, "http://elsewhere.example/", 307)
+			http.Redirect(w, r, "http://elsewhere.example/", http.StatusTemporaryRedirect)
 		}
 	}))
 	t.Setenv("http_proxy", "http://127.0.0.1:1")

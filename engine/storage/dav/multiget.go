@@ -21,11 +21,9 @@ func (f *fetch) wantsAll() bool {
 // query asks for the whole collection. What it does not answer is asked for
 // again in other ways, so nothing hangs on it.
 func (f *fetch) query() bool {
-	filters := []string{""}
+	filters := []string{`<C:filter><C:comp-filter name="VCALENDAR"/></C:filter>`}
 	if f.st.book() {
-		filters = []string{`<R:filter/>`}
-	} else {
-		filters = []string{`<C:filter><C:comp-filter name="VCALENDAR"/></C:filter>`}
+		filters[0] = `<R:filter/>`
 	}
 	for i := 0; i < len(filters); i++ {
 		before := f.openCount()

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/item"
@@ -18,7 +19,7 @@ var Hostile = []engine.UID{
 
 // plain reports whether a UID can stand in a text as it is.
 func plain(uid engine.UID) bool {
-	return uid != "" && !strings.ContainsAny(string(uid), "\x00\r\n\\,;\"\xff")
+	return uid != "" && !strings.ContainsAny(string(uid), "\x00\r\n\\,;\"") && utf8.ValidString(string(uid))
 }
 
 var namePromises = []promise{
