@@ -68,7 +68,7 @@ func everyRow(n, readOnly int, visit func(members []Member, row Row, s string)) 
 // every row of two and three members.
 func TestEveryRowKeepsTheRules(t *testing.T) {
 	rows := 0
-	for n := 2; n <= 3; n++ {
+	for n := 2; n <= most; n++ {
 		everyRow(n, n, func(members []Member, row Row, s string) {
 			for _, rules := range allRules {
 				rows++
@@ -209,7 +209,7 @@ func forgetBroken(row *Row, oneWay bool, p Plan) string {
 
 // The order of members makes no difference to what is done.
 func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
-	for n := 2; n <= 3; n++ {
+	for n := 2; n <= most; n++ {
 		everyRow(n, 1, func(members []Member, row Row, s string) {
 			turned, back := turn(members, row)
 			for _, rules := range []Rules{{}, {Policy: Prefer, Prefer: "b"}, {From: "a"}, {Revert: true}} {
