@@ -159,3 +159,37 @@ func TestARestartForgetsHowOftenAPluginFailed(t *testing.T) {
 		t.Errorf("in the folder: %s", got)
 	}
 }
+
+func TestWhatATodoTxtFileCannotKeepStaysInTheFolder(t *testing.T) {
+	d := home(t)
+	d.installPlugin("todotxt")
+	d.write("todo.txt", "")
+	rich := strings.NewReplacer("VEVENT", "VTODO", "DTSTART:20260102T100000Z\r\n", "DESCRIPTION:In the blue bag\r\nLOCATION:Cellar\r\nX-OWN:yes\r\n").Replace(vevent("rich", "Feed the cat"))
+	if !strings.Contains(rich, "LOCATION:Cellar") {
+		t.Fatalf("the item is not what it should be: %s", rich)
+	}
+	d.write("pim/tasks/rich.ics", rich)
+	d.start()
+	d.account("todo", "plugin:todotxt", "path", filepath.Join(d.Dir, "todo.txt"))
+	d.account("local", "vdir", "path", filepath.Join(d.Dir, "pim"), "kind", "calendar")
+	_, err := d.c.AddGroup(t.Context(), "tasks", []string{"todo/todo", "local/tasks"}, client.Options{"interval-sec": uint32(0)})
+	d.must(err)
+	d.sync("tasks", "success")
+	if got := d.read("pim/tasks/rich.ics"); got != rich {
+		t.Errorf("a first sync changed the folder:\n%s", got)
+	}
+	d.edit("todo.txt", "Feed the cat", "Feed both cats")
+	d.sync("tasks", "success")
+	want := strings.Replace(rich, "Feed the cat", "Feed both cats", 1)
+	if got := d.read("pim/tasks/rich.ics"); got != want && !(strings.Contains(got, "Feed both cats") && strings.Contains(got, "DESCRIPTION:In the blue bag") && strings.Contains(got, "LOCATION:Cellar") && strings.Contains(got, "X-OWN:yes")) {
+		t.Errorf("after an edit in the file:\n%s", got)
+	}
+	// And an edit of what the file does not know leaves the file alone.
+	before := d.read("todo.txt")
+	d.edit("pim/tasks/rich.ics", "Cellar", "Attic")
+	d.sync("tasks", "success")
+	d.sync("tasks", "success")
+	if got := d.read("pim/tasks/rich.ics"); !strings.Contains(got, "LOCATION:Attic") || d.read("todo.txt") != before {
+		t.Errorf("after an edit in the folder:\n%s\n%s", got, d.read("todo.txt"))
+	}
+}

@@ -41,7 +41,7 @@ func (r *run) applyEdit(s *plan.Step, row *plan.Row, d *decision) error {
 	step := plan.Agree(r.planMembers(), row, item.Sum(m.Text), n)
 	step.Ops = slices.DeleteFunc(step.Ops, func(op plan.Op) bool { return op.Member == n })
 	step.Ops = append(step.Ops, plan.Op{Member: n, Verb: plan.Link, Version: step.Version, Over: row.Seen[n].Head, Was: row.Seen[n].Raw})
-	if step.Version != row.Version { // else it arrived at the agreed text
+	if step.From == n { // else it arrived at the agreed text
 		d.given[s.Key] = given{text: m.Text, lone: true}
 	}
 	*s = step
