@@ -177,3 +177,52 @@ func (c *Client) Reload(ctx context.Context, dryRun bool) ([]string, error) {
 func (c *Client) Watch(ctx context.Context, job dbus.ObjectPath) error {
 	return c.Call(ctx, job, Name+".Job.Watch", []any{Options{"interval-ms": uint32(100)}.variants()})
 }
+
+// Resolve settles a conflict, by its id.
+func (c *Client) Resolve(ctx context.Context, conflict, choice string) (dbus.ObjectPath, error) {
+	return c.job(ctx, Root+"/conflict/"+escape(conflict), "Conflict.Resolve", choice, Options{}.variants())
+}
+
+// Undo puts back what a finished job overwrote or deleted.
+func (c *Client) Undo(ctx context.Context, job uint32, o Options) (dbus.ObjectPath, error) {
+	return c.job(ctx, Root, "Manager.Undo", job, o.variants())
+}
+
+// Versions are what items were before, newest first; item "" means all.
+func (c *Client) Versions(ctx context.Context, collection, item string, limit uint32) ([]Props, error) {
+	var out []Props
+	err := c.Call(ctx, CollectionPath(collection), Name+".Collection.ListVersions", []any{item, uint32(0), min(limit, page), Options{}.variants()}, &out)
+	return out, err
+}
+
+// Restore brings an earlier version back.
+func (c *Client) Restore(ctx context.Context, collection, item string, version uint64, o Options) (dbus.ObjectPath, error) {
+	return c.job(ctx, CollectionPath(collection), "Collection.Restore", item, version, o.variants())
+}
+
+// Explain tells why an item is as it is.
+func (c *Client) Explain(ctx context.Context, collection, item string) ([]string, error) {
+	var lines []string
+	err := c.Call(ctx, CollectionPath(collection), Name+".Collection.Explain", []any{item}, &lines)
+	return lines, err
+}
+
+// Repair gives items without UID, or with one that another has, a new one.
+func (c *Client) Repair(ctx context.Context, collection string, o Options) (dbus.ObjectPath, error) {
+	return c.job(ctx, CollectionPath(collection), "Collection.Repair", o.variants())
+}
+
+// Export and Serve give the path of a socket that stays until it is used or
+// closed: to read a collection from, or to speak CalDAV or CardDAV to.
+func (c *Client) Export(ctx context.Context, collection string) (string, error) {
+	return c.address(ctx, "Shell.Export", collection)
+}
+func (c *Client) Serve(ctx context.Context, collection string) (string, error) {
+	return c.address(ctx, "Shell.Serve", collection)
+}
+
+func (c *Client) address(ctx context.Context, method, what string) (string, error) {
+	var address string
+	err := c.Call(ctx, Root, Name+"."+method, []any{what}, &address)
+	return address, err
+}
