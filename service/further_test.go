@@ -21,6 +21,10 @@ import (
 func TestFurtherOtherProjectsItemsArriveAsTheServerServesThem(t *testing.T) {
 	var items []itemtest.NamedText
 	err := filepath.WalkDir("../../shared/corpus", func(path string, d fs.DirEntry, err error) error {
+		// A calendar inside a calendar is left alone where it is: it is no item.
+		if strings.Contains(path, "smallcluster") {
+			return err
+		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".ics") && !strings.HasSuffix(path, ".vcf") {
 			return err
 		}
