@@ -98,6 +98,7 @@ type memory struct {
 	listUntil time.Time // no sync-collection before
 	reports   []string  // that it says it answers; nil if it does not say
 	inline    answer    // whether sync-collection gives texts
+	batch     int       // the largest multiget that it does not refuse for its size; 0 while not known
 	noMulti   bool      // there is no multiget
 	noQuery   bool      // a query for all texts gives none
 }

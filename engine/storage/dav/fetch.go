@@ -29,7 +29,7 @@ const (
 func (st *Storage) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine.Item, error] {
 	return func(yield func(engine.Item, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		f := &fetch{st: st, ctx: ctx, out: make(chan fetched), batch: batchStart, most: batchStart}
+		f := &fetch{st: st, ctx: ctx, out: make(chan fetched), batch: st.batchMost(), most: st.batchMost()}
 		for _, r := range refs {
 			f.want(r)
 		}
@@ -49,6 +49,16 @@ func (st *Storage) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engin
 			yield(engine.Item{}, f.err)
 		}
 	}
+}
+
+// batchMost is how many texts the server is known to give at once.
+func (st *Storage) batchMost() int {
+	st.mem.mu.Lock()
+	defer st.mem.mu.Unlock()
+	if st.mem.batch == 0 {
+		return batchStart
+	}
+	return st.mem.batch
 }
 
 type fetched struct {

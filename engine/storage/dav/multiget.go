@@ -175,6 +175,9 @@ func (f *fetch) multiget(refs []engine.Ref) bool {
 		f.mu.Lock()
 		if e.Kind != engine.ServerError {
 			f.most = max(1, min(f.most, len(refs)/2)) // it is the size that it minds
+			f.st.mem.mu.Lock()
+			f.st.mem.batch = f.most
+			f.st.mem.mu.Unlock()
 		}
 		if f.refusals++; f.refusals > refusalsMost {
 			f.singly = true

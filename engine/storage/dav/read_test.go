@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -162,11 +163,12 @@ func TestFetchAnswersForEveryRefWhateverTheServerDoes(t *testing.T) {
 		"no reports at all":            {all(davtest.NoReport("calendar-query", 501), davtest.NoReport("multiget", 501)), 0},
 		"multigets refused":            {all(davtest.NoReport("calendar-query", 403), davtest.NoReport("multiget", 403)), 0},
 		"multigets that fail":          {all(davtest.NoReport("calendar-query", 500), davtest.NoReport("multiget", 500)), 0},
-		"too many are refused":         {all(davtest.NoReport("calendar-query", 501), davtest.RefuseMany(10)), 25},
+		"too many are refused":         {all(davtest.NoReport("calendar-query", 501), davtest.RefuseMany(10)), 30},
 		"a silent limit":               {all(davtest.NoReport("calendar-query", 501), davtest.SilentCap("multiget", 20)), 0},
 		"texts left out":               {all(davtest.NoReport("calendar-query", 501), reports("multiget", dropTexts)), 0},
 		"empty hrefs":                  {all(davtest.NoReport("calendar-query", 501), reports("multiget", func(b []byte) []byte { return hrefElement.ReplaceAll(b, []byte("<d:href></d:href>")) })), 0},
 		"Latin-1 declared":             {reports("", func(b []byte) []byte { return bytes.Replace(b, []byte("utf-8"), []byte("ISO-8859-1"), 1) }), 0},
+		"line ends that XML took":      {reports("", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("&#13;"), nil) }), 1},
 		"every second one twice":       {davtest.Doubled(), 1},
 		"etags left out":               {davtest.Etags(davtest.NoEtags), 1},
 		"a chunked request is no list": {davtest.RefuseChunked(), 1},
@@ -179,6 +181,7 @@ func TestFetchAnswersForEveryRefWhateverTheServerDoes(t *testing.T) {
 			}
 			m.Remove("e0050.ics")
 			m.Put("e0051.ics", event("e0051", "caf\xe9 \x0b"))
+			m.Put("e0052.ics", event("e0052", "café"))
 			var refs []engine.Ref
 			for ref := range heads {
 				refs = append(refs, ref)
@@ -204,6 +207,26 @@ func TestFetchAnswersForEveryRefWhateverTheServerDoes(t *testing.T) {
 				t.Error("a request was chunked")
 			}
 		})
+	}
+}
+
+func TestALimitOfTheServerIsLearnedOnce(t *testing.T) {
+	s, _, st, _ := filled(t, 100, davtest.Options{})
+	s.Always("", all(davtest.NoReport("calendar-query", 501), davtest.RefuseMany(10)))
+	heads, err := list(t, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs := slices.Collect(maps.Keys(heads))
+	for round := range 3 {
+		s.ResetLog()
+		if texts, bad, err := fetch(t, st, refs...); err != nil || len(bad) > 0 || len(texts) != 100 {
+			t.Fatalf("fetched %d, bad %v, %v", len(texts), bad, err)
+		}
+		refused := slices.ContainsFunc(s.Log(), func(r davtest.Request) bool { return r.Status == 403 })
+		if round > 0 && (refused || s.Count() > 20) {
+			t.Errorf("round %d took %s", round, methods(s))
+		}
 	}
 }
 
