@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"davbus.org/davbus/transports/route"
 	"go.uber.org/goleak"
 )
 
@@ -204,99 +201,5 @@ func TestOriginsAreComparedAsTheyAre(t *testing.T) {
 		if got := Origin(parse(t, c.a)) == Origin(parse(t, c.b)); got != c.same {
 			t.Errorf("%s and %s: %v", c.a, c.b, got)
 		}
-	}
-}
-
-func onSocket(t *testing.T, h http.Handler) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
-	s.Start()
-	t.Cleanup(s.Close)
-	return path
-}
-
-func via(t *testing.T, s string) *route.Dialer {
-	t.Helper()
-	r, err := route.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &route.Dialer{Route: r}
-}
-
-func TestASocketIsAskedInTheNameOfTheURLAndNobodyElseIs(t *testing.T) {
-	var hosts []string
-	path := onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hosts = append(hosts, r.Host+r.URL.Path)
-		if r.URL.Path == "/away" {
-			http.Redirect(w, r, "http://elsewhere.example/", http.StatusTemporaryRedirect)
-		}
-	}))
-	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	c := client(t, Options{Route: via(t, "unix:"+path)})
-	if status, _, err := do(t, c, "GET", "http://dav.example.org:8080/sub/path", ""); err != nil || status != 200 {
-		t.Errorf("%d, %v", status, err)
-	}
-	if _, _, err := do(t, c, "GET", "http://dav.example.org/away", ""); !errors.As(err, new(*Redirect)) {
-		t.Errorf("led away: %v", err)
-	}
-	named := client(t, Options{Route: via(t, "unix:"+path), Host: "other.example", Origins: []*url.URL{{Scheme: "http", Host: "localhost"}}})
-	if _, _, err := do(t, named, "GET", "http://localhost/x", ""); err != nil {
-		t.Error(err)
-	}
-	if want := []string{"dav.example.org:8080/sub/path", "dav.example.org/away", "other.example/x"}; !slices.Equal(hosts, want) {
-		t.Errorf("asked %q, want %q", hosts, want)
-	}
-	dead := client(t, Options{Route: via(t, "unix:"+path+"-none")})
-	_, _, err := do(t, dead, "GET", "http://localhost/", "")
-	var u interface{ RouteUnavailable() bool }
-	if !errors.As(err, &u) {
-		t.Errorf("a dead socket: %v", err)
-	}
-}
-
-func TestBodiesGoWithTheirLength(t *testing.T) {
-	var lengths []int64
-	j := serve(t, func(w http.ResponseWriter, r *http.Request) { lengths = append(lengths, r.ContentLength) })
-	c := client(t, Options{})
-	req, _ := http.NewRequestWithContext(t.Context(), "REPORT", j.URL, io.NopCloser(strings.NewReader("12345")))
-	if _, _, err := send(c, req); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := do(t, c, "PUT", j.URL, ""); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(lengths, []int64{5, 0}) || !slices.Equal(j.asked(), []string{"REPORT / 12345", "PUT /"}) {
-		t.Errorf("lengths %v", lengths)
-	}
-}
-
-func TestConnectionsAreKeptAndCounted(t *testing.T) {
-	j := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/bad" {
-			w.WriteHeader(404)
-		}
-		fmt.Fprint(w, strings.Repeat("x", 1000))
-	})
-	c := client(t, Options{})
-	for _, path := range []string{"/", "/", "/bad", "/"} {
-		if _, _, err := do(t, c, "GET", j.URL+path, ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := c.Stats()
-	if s.Requests != 4 || s.Class[2] != 3 || s.Class[4] != 1 || s.Dials != 1 || s.In < 4000 || s.In > 6000 || s.Out < 100 || s.Out > 2000 {
-		t.Errorf("%+v", s)
-	}
-	j.CloseClientConnections()
-	j.Close()
-	if _, _, err := do(t, c, "GET", j.URL, ""); err == nil || c.Stats().Class[0] != 1 {
-		t.Errorf("%v, %+v", err, c.Stats())
 	}
 }
