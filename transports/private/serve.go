@@ -18,19 +18,14 @@ import (
 // for the handlers. The connection is closed when its handler returns.
 func (l *Listener) Serve(ctx context.Context, handle func(context.Context, *Conn)) error {
 	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	ended := context.AfterFunc(ctx, func() {
+	defer stop()
+	wg.Go(func() {
+		<-ctx.Done()
 		l.Close()
 		l.closeAll()
 	})
-	defer func() {
-		if ended() {
-			l.Close()
-		}
-		l.closeAll()
-	}()
 	for {
 		sock, err := l.accept(ctx)
 		if err != nil {
