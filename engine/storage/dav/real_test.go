@@ -7,11 +7,13 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/storage/dav"
 	"davbus.org/davbus/engine/storage/storagetest"
 	"davbus.org/davbus/service/lab"
+	"davbus.org/davbus/transports/web"
 )
 
 // realServers are each real server by each way to it.
@@ -61,7 +63,8 @@ func TestRealServersAreAskedLittle(t *testing.T) {
 	} {
 		server := c.start(t)
 		p := lab.CountingProxy(t, server.URL)
-		s, _ := account(t, p.URL+"/", "", lab.Alice, lab.AlicePassword)
+		s, client := account(t, p.URL+"/", "", lab.Alice, lab.AlicePassword)
+		tally := &tally{p: p, c: client}
 		st := made(t, s, "cal", engine.Calendar).(*dav.Storage)
 		var ws []engine.Write
 		for i := range 200 {
@@ -84,25 +87,55 @@ func TestRealServersAreAskedLittle(t *testing.T) {
 			}
 			return len(d.Texts) + len(got)
 		}
-		p.Reset()
+		tally.reset(t)
 		d := changes(t, st, "")
-		if n := texts(d); n != 200 || len(p.Log()) > c.first {
+		if n := texts(d); n != 200 || tally.count(t) != c.first {
 			t.Errorf("%s: %d texts by %v", server.Name, n, p.Log())
 		}
-		p.Reset()
-		if _, err := s.Look(t.Context(), false); err != nil || len(p.Log()) != c.look {
+		tally.reset(t)
+		if _, err := s.Look(t.Context(), false); err != nil || tally.count(t) != c.look {
 			t.Errorf("%s: a look: %v, %v", server.Name, p.Log(), err)
 		}
 		edit := replace(headOf(t, st, outs[0].Head.Ref), "e0000", "one", "two")
 		if o, whole := apply(t, st, edit, remove(outs[1].Head, "e0001", "one")); whole != nil || o[0].Err != nil || o[1].Err != nil {
 			t.Fatal(o, whole)
 		}
-		p.Reset()
+		tally.reset(t)
 		d = changes(t, st, d.Token)
-		if n := texts(d); d.Full || n != 1 || len(d.Gone) != 1 || len(p.Log()) > c.next {
+		if n := texts(d); d.Full || n != 1 || len(d.Gone) != 1 || tally.count(t) != c.next {
 			t.Errorf("%s: %+v by %v", server.Name, d, p.Log())
 		}
 	}
+}
+
+// A tally counts requests by a proxy. An answer can be here before it is in the
+// proxy's log, so it waits until the log has as many as the client knows of.
+type tally struct {
+	p    *lab.Proxy
+	c    *web.Client
+	base uint64
+}
+
+func (y *tally) count(t *testing.T) int {
+	t.Helper()
+	end, tick := time.NewTimer(10*time.Second), time.NewTicker(5*time.Millisecond)
+	defer end.Stop()
+	defer tick.Stop()
+	for uint64(len(y.p.Log())) < y.c.Stats().Requests-y.base {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			t.Fatalf("the proxy saw %d requests, the client made %d", len(y.p.Log()), y.c.Stats().Requests-y.base)
+		}
+	}
+	return len(y.p.Log())
+}
+
+func (y *tally) reset(t *testing.T) {
+	t.Helper()
+	y.count(t)
+	y.p.Reset()
+	y.base = y.c.Stats().Requests
 }
 
 func TestARealServerThatDiesAndReturnsLosesNothing(t *testing.T) {
