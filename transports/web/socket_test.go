@@ -46,8 +46,6 @@ func TestASocketIsAskedInTheNameOfTheURLAndNobodyElseIs(t *testing.T) {
 			http.Redirect(w, r, "http://elsewhere.example/", http.StatusTemporaryRedirect)
 		}
 	}))
-	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	c := client(t, Options{Route: via(t, "unix:"+path)})
 	if status, _, err := do(t, c, "GET", "http://dav.example.org:8080/sub/path", ""); err != nil || status != 200 {
 		t.Errorf("%d, %v", status, err)
@@ -107,5 +105,18 @@ func TestConnectionsAreKeptAndCounted(t *testing.T) {
 	j.Close()
 	if _, _, err := do(t, c, "GET", j.URL, ""); err == nil || c.Stats().Class[0] != 1 {
 		t.Errorf("%v, %+v", err, c.Stats())
+	}
+}
+
+// The variables themselves are read by net/http once in a process, so what is
+// looked at is whether they are asked at all.
+func TestTheProxyOfTheEnvironmentIsAskedForPlainTCPAlone(t *testing.T) {
+	for _, v := range []string{"unix:/s", "unix:@s", "tcp:127.0.0.1:1", "fd:s", "exec:true"} {
+		if client(t, Options{Route: via(t, v)}).wire.Proxy != nil {
+			t.Errorf("%s asks for a proxy", v)
+		}
+	}
+	if client(t, Options{}).wire.Proxy == nil || client(t, Options{Route: via(t, "")}).wire.Proxy == nil {
+		t.Error("plain TCP does not ask for a proxy")
 	}
 }
