@@ -138,6 +138,10 @@ func (d *rig) compareWithTwins(server *lab.Server, twins map[string][]byte, all,
 		case !ok:
 			ours++
 			d.Logf("%s: %s", name, reasons[name])
+		case bytes.Count(served, []byte("\r")) > bytes.Count(served, []byte("\r\n")):
+			// XML takes a lone CR for a line end (XML 1.0, 2.11): who reads by
+			// REPORT cannot know of it. The item is there, and that is all.
+			d.Logf("%s: the server serves a lone CR", name)
 		case !bytes.Equal(withoutStamps(got), withoutStamps(served)):
 			d.Errorf("%s: the server serves\n%q\nand this arrived\n%q", name, served, got)
 		}
