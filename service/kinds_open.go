@@ -36,13 +36,20 @@ func (k *kinds) openDAV(ctx context.Context, cfg engine.AccountConfig, s keeper.
 	if err != nil {
 		return nil, err
 	}
+	if user == "" && !strings.Contains(where, "/") && strings.Contains(where, "@") {
+		user = where // who is looked up by address logs in by it: RFC 6764, section 6
+	}
 	where, client, err := k.client(cfg, where, user, s)
 	if err != nil {
 		return nil, engine.Fail(engine.Invalid, "open", string(cfg.ID), "%w", err)
 	}
 	kindsOf, _ := cfg.Params["kinds"].([]string)
+	var names dav.Resolver // a route of its own asks no name server
+	if k.davPlace(cfg.Params).Transport == route.TCP {
+		names = net.DefaultResolver
+	}
 	source, err := dav.New(dav.Options{
-		URL: where, User: user, Client: client, Trust: client.Trust, Resolver: net.DefaultResolver, Kinds: kindsOf, Close: k.closer(client),
+		URL: where, User: user, Client: client, Trust: client.Trust, Resolver: names, Kinds: kindsOf, Close: k.closer(client),
 		Probe: func(ctx context.Context, u *url.URL, step func(string, string, error)) error {
 			return client.Probe(ctx, u, step)
 		},
