@@ -1,0 +1,125 @@
+package remote
+
+import (
+	"context"
+	"errors"
+
+	"davbus.org/davbus/engine"
+)
+
+func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, error) {
+	st, err := s.storage(p.Collection)
+	if err != nil {
+		return nil, err
+	}
+	d, err := delta(ctx, st, p.Since)
+	if err != nil {
+		return nil, err
+	}
+	answer := changesResult{Full: d.Full || p.Since == "", Token: d.Token}
+	send := func(c change) error {
+		answer.Count++
+		c.Stream = p.Stream
+		return peer.Notify(ctx, methodChange, c)
+	}
+	for _, h := range d.Changed {
+		c := change{Ref: h.Ref, Etag: h.Etag, wireText: toWire(d.Texts[h.Ref])}
+		if err := send(c); err != nil {
+			return nil, err
+		}
+	}
+	for _, ref := range d.Gone {
+		if err := send(change{Ref: ref, Deleted: true}); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+// delta tells what happened, by a full list where the storage cannot tell.
+func delta(ctx context.Context, st engine.Storage, since engine.Token) (engine.Delta, error) {
+	if t, ok := st.(engine.Tracker); ok {
+		d, err := t.Changes(ctx, since)
+		if !engine.IsKind(err, engine.NotSupported) {
+			return d, err
+		}
+	}
+	d := engine.Delta{Full: true}
+	for h, err := range st.List(ctx) {
+		if err != nil {
+			return d, err
+		}
+		d.Changed = append(d.Changed, h)
+	}
+	return d, nil
+}
+
+func (s *Server) read(ctx context.Context, peer Peer, p readParams) (any, error) {
+	st, err := s.storage(p.Collection)
+	if err != nil {
+		return nil, err
+	}
+	var answer readResult
+	for it, err := range st.Fetch(ctx, p.Refs) {
+		c := change{Stream: p.Stream, Ref: it.Ref, Etag: it.Etag, wireText: toWire(it.Text)}
+		if err != nil && it.Ref == "" {
+			return nil, err
+		}
+		if err != nil {
+			c.Error = &wireError{Name: NameOf(err), Message: err.Error()}
+		}
+		answer.Count++
+		if err := peer.Notify(ctx, methodChange, c); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+var verbs = map[string]engine.Verb{"create": engine.Create, "replace": engine.Replace, "delete": engine.Delete}
+
+func (s *Server) commit(ctx context.Context, p commitParams) (any, error) {
+	st, err := s.storage(p.Collection)
+	if err != nil {
+		return nil, err
+	}
+	verb, ok := verbs[p.Verb]
+	if !ok {
+		return nil, engine.Fail(engine.Invalid, "commit", string(p.Ref), "the verb is %q; it must be create, replace or delete", p.Verb)
+	}
+	text, err := p.bytes()
+	if err != nil {
+		return nil, engine.Fail(engine.Invalid, "commit", string(p.Ref), "%w", err)
+	}
+	w := engine.Write{Verb: verb, UID: p.UID, Old: engine.Head{Ref: p.Ref, Etag: p.Etag}, Text: text}
+	for i, out := range st.Apply(ctx, []engine.Write{w}) {
+		if out.Err != nil {
+			return nil, out.Err
+		}
+		if i != 0 {
+			continue
+		}
+		answer := commitResult{Ref: out.Head.Ref, Etag: out.Head.Etag}
+		if verb != engine.Delete && !out.Kept {
+			if answer.wireText, err = s.readBack(ctx, st, out.Head.Ref); err != nil {
+				return nil, err
+			}
+		}
+		return answer, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, engine.Fail(engine.Internal, "commit", string(p.Ref), "the storage did not say what came of it")
+}
+
+// readBack gives the text that a storage made of what it was given.
+func (s *Server) readBack(ctx context.Context, st engine.Storage, ref engine.Ref) (wireText, error) {
+	for it, err := range st.Fetch(ctx, []engine.Ref{ref}) {
+		if err != nil {
+			return wireText{}, err
+		}
+		return toWire(it.Text), nil
+	}
+	return wireText{}, errors.New("the item is gone right after it was written")
+}
