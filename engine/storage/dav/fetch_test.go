@@ -131,6 +131,9 @@ func TestABrokenServerEndsAFetchSoon(t *testing.T) {
 	for ref := range heads {
 		refs = append(refs, ref)
 	}
+	// Of 1,000 items only as many are asked for as are under way when the first
+	// answer is understood: eight at once, each in two manners, after a query.
+	const atOnce = 8
 	for name, c := range map[string]struct {
 		fault davtest.Fault
 		kind  engine.Kind
@@ -138,7 +141,7 @@ func TestABrokenServerEndsAFetchSoon(t *testing.T) {
 	}{
 		"500 to everything": {davtest.Status(500), engine.ServerError, 70},
 		"cut to everything": {davtest.Reset(), engine.ConnectionLost, 30},
-		"401 to everything": {davtest.Status(401), engine.AuthFailed, 12},
+		"401 to everything": {davtest.Status(401), engine.AuthFailed, 2*atOnce + 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.ResetLog()
