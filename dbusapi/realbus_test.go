@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -147,7 +148,9 @@ func TestNoCallIsLostWhenTheNameIsGivenUp(t *testing.T) {
 // startTool runs a program and gives its lines as they come.
 func startTool(t *testing.T, args ...string) *bufio.Scanner {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	// The test's own context ends before its clean-up, which waits for the program.
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -157,6 +160,7 @@ func startTool(t *testing.T, args ...string) *bufio.Scanner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		defer stop()
 		if err := cmd.Wait(); err != nil && !t.Failed() {
 			t.Error(err)
 		}
