@@ -222,6 +222,7 @@ func (f *Face) pauseFor(c tree.Call, seconds uint32, in dict) error {
 	}
 	if err := f.pause.set(f, f.caller(c).Name, bind); err != nil {
 		f.host.Resume() // a pause that nobody can be held to is none
+		f.settle()      // nor does its caller read of one after the error
 		return err
 	}
 	return f.done(nil)
