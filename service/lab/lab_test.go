@@ -15,14 +15,18 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestAProxyCountsAndChangesNothing(t *testing.T) {
-	var got *http.Request
-	var body string
+	// A client may try "/cut" again on a new connection, so two can be here at once.
+	type arrived struct {
+		*http.Request
+		body string
+	}
+	asked := make(chan arrived, 1)
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		all, _ := io.ReadAll(r.Body)
-		got, body = r, string(all)
 		if r.URL.Path == "/cut" {
 			panic(http.ErrAbortHandler)
 		}
+		all, _ := io.ReadAll(r.Body)
+		asked <- arrived{r, string(all)}
 		w.Header().Set("ETag", `"1"`)
 		w.WriteHeader(http.StatusMultiStatus)
 		io.WriteString(w, "12345")
@@ -48,13 +52,14 @@ func TestAProxyCountsAndChangesNothing(t *testing.T) {
 		if err != nil || string(all) != "12345" || resp.StatusCode != 207 || resp.Header.Get("ETag") != `"1"` {
 			t.Errorf("the answer came as %d %q %v", resp.StatusCode, all, err)
 		}
-		if got.RequestURI != "/a%2Fb/?q=%20" || got.Host != "example.org" || body != "abc" || got.ContentLength != 3 ||
+		got := <-asked
+		if got.RequestURI != "/a%2Fb/?q=%20" || got.Host != "example.org" || got.body != "abc" || got.ContentLength != 3 ||
 			got.Header.Get("Authorization") == "" || got.Header.Get("X-Forwarded-For") != "" {
-			t.Errorf("the request came as %s %s %q %v", got.Host, got.RequestURI, body, got.Header)
+			t.Errorf("the request came as %s %s %q %v", got.Host, got.RequestURI, got.body, got.Header)
 		}
 		want := []Request{{N: 0, Method: "PROPFIND", Path: "/a%2Fb/", Depth: "1", Status: 207, In: 3, Out: 5}}
-		// The answer can be here before it is in the log.
-		if !Within(patience, func() bool { return len(p.Log()) == 1 }) || !slices.Equal(p.Log(), want) {
+		// The answer can be here before its end is in the log.
+		if !Within(patience, func() bool { return slices.Equal(p.Log(), want) }) {
 			t.Errorf("the log is %+v, want %+v", p.Log(), want)
 		}
 		if _, err := c.Get("http://example.org/cut"); err == nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // A Proxy stands in front of a server and logs each request. Nothing is changed
@@ -20,8 +21,7 @@ type Proxy struct {
 	Socket string // the same on a Unix socket
 
 	mu     sync.Mutex
-	log    []Request
-	count  int
+	log    []*Request
 	before func(n int, r *http.Request)
 }
 
@@ -33,7 +33,7 @@ type Request struct {
 	Path    string // escaped, as it was sent
 	Depth   string
 	Chunked bool
-	Status  int // 0 if the server or the client was lost before it
+	Status  int // 0 if it is under way, or if the server or the client was lost
 	In, Out int64
 }
 
@@ -88,21 +88,23 @@ func CountingProxy(t T, target string) *Proxy {
 
 func (p *Proxy) count1(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Depth: r.Header.Get("Depth"), Chunked: r.ContentLength < 0}
+		req := &Request{Method: r.Method, Path: r.URL.EscapedPath(), Depth: r.Header.Get("Depth"), Chunked: r.ContentLength < 0}
 		p.mu.Lock()
-		req.N, p.count = p.count, p.count+1
+		req.N = len(p.log)
+		p.log = append(p.log, req)
 		before := p.before
 		p.mu.Unlock()
 		if before != nil {
 			before(req.N, r)
 		}
-		in, out := &inCount{ReadCloser: r.Body}, &outCount{ResponseWriter: w}
-		r.Body = in
+		// The body may still be read when its answer has ended.
+		var in atomic.Int64
+		r.Body = &inCount{ReadCloser: r.Body, n: &in}
+		out := &outCount{ResponseWriter: w}
 		defer func() {
-			req.In, req.Out, req.Status = in.n, out.n, out.status
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.log = append(p.log, req)
+			req.In, req.Out, req.Status = in.Load(), out.n, out.status
 		}()
 		next.ServeHTTP(out, r)
 	})
@@ -116,11 +118,16 @@ func (p *Proxy) Before(f func(n int, r *http.Request)) {
 	p.before = f
 }
 
-// Log gives the requests since the last Reset, in the order of their end.
+// Log gives the requests since the last Reset, in the order in which they came.
+// Those under way are among them, with nothing yet of how they end.
 func (p *Proxy) Log() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.log)
+	all := make([]Request, 0, len(p.log))
+	for _, r := range p.log {
+		all = append(all, *r)
+	}
+	return all
 }
 
 // Count is how many requests of the given methods there were since the last
@@ -144,17 +151,17 @@ func (p *Proxy) Writes() int {
 func (p *Proxy) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.log, p.count = nil, 0
+	p.log = nil
 }
 
 type inCount struct {
 	io.ReadCloser
-	n int64
+	n *atomic.Int64
 }
 
 func (c *inCount) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 

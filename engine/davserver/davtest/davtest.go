@@ -48,7 +48,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	handler http.Handler
-	log     []Request
+	log     []*Request
 	count   int // requests begun since the last ResetLog
 	faults  []scripted
 	served  *http.Server

@@ -189,8 +189,9 @@ func cut(w http.ResponseWriter) {
 	if c, ok := conn.(*net.TCPConn); ok {
 		c.SetLinger(0)
 	}
-	conn.Close()
-	if c, ok := w.(*countingWriter); ok {
-		c.cut = true
+	if out, ok := w.(*loggingWriter); ok {
+		out.conn = conn
+	} else {
+		conn.Close()
 	}
 }

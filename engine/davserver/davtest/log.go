@@ -3,6 +3,7 @@ package davtest
 import (
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"slices"
 )
@@ -14,12 +15,16 @@ type scripted struct {
 	fault Fault
 }
 
-// Log gives the requests that were answered since the last ResetLog, in the
-// order of their end.
+// Log gives the requests since the last ResetLog whose answers have begun or that
+// were cut, in this order. No client sees a byte or an end that is not in it.
 func (s *Server) Log() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.log)
+	all := make([]Request, 0, len(s.log))
+	for _, r := range s.log {
+		all = append(all, *r)
+	}
+	return all
 }
 
 // Count is how many requests of the given methods there were; without methods
@@ -88,56 +93,74 @@ func (s *Server) begin(r *http.Request) (Request, http.Handler) {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	req, h := s.begin(r)
-	in := &countingReader{ReadCloser: r.Body}
-	r.Body = in
-	out := &countingWriter{ResponseWriter: w}
-	defer func() {
-		req.In, req.Out, req.Status = in.n, out.n, out.status
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.log = append(s.log, req)
-	}()
+	out := &loggingWriter{ResponseWriter: w, s: s, req: &req}
+	r.Body = &countingReader{ReadCloser: r.Body, w: out}
+	defer out.end()
 	h.ServeHTTP(out, r)
-	if out.status == 0 && !out.cut {
-		out.status = http.StatusOK
+	if out.conn == nil {
+		out.answer(http.StatusOK, 0)
 	}
 }
 
 type countingReader struct {
 	io.ReadCloser
-	n int64
+	w *loggingWriter
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	c.n += int64(n)
+	c.w.s.mu.Lock()
+	defer c.w.s.mu.Unlock()
+	c.w.req.In += int64(n)
 	return n, err
 }
 
-type countingWriter struct {
+type loggingWriter struct {
 	http.ResponseWriter
-	n      int64
-	status int
-	cut    bool
+	s      *Server
+	req    *Request
+	logged bool
+	conn   net.Conn // to be closed once the request is logged
 }
 
-func (c *countingWriter) WriteHeader(status int) {
-	if c.status == 0 {
-		c.status = status
+// answer logs what is about to be sent, before it is.
+func (w *loggingWriter) answer(status, length int) {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	if w.req.Status == 0 {
+		w.req.Status = status
 	}
-	c.ResponseWriter.WriteHeader(status)
+	w.req.Out += int64(length)
+	w.log()
 }
 
-func (c *countingWriter) Write(p []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
+func (w *loggingWriter) log() {
+	if !w.logged {
+		w.logged = true
+		w.s.log = append(w.s.log, w.req)
 	}
-	n, err := c.ResponseWriter.Write(p)
-	c.n += int64(n)
-	return n, err
 }
 
-func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+func (w *loggingWriter) end() {
+	w.s.mu.Lock()
+	w.log()
+	w.s.mu.Unlock()
+	if w.conn != nil {
+		w.conn.Close()
+	}
+}
+
+func (w *loggingWriter) WriteHeader(status int) {
+	w.answer(status, 0)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *loggingWriter) Write(p []byte) (int, error) {
+	w.answer(http.StatusOK, len(p))
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *loggingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // quiet keeps what net/http says of cut connections out of a test's output.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
