@@ -11,8 +11,9 @@
 //	--- to
 //	the lines to put there
 //
-// A mutant that does not apply, does not compile or survives fails the run. The
-// tree is not touched: the compiler is given the changed file as an overlay.
+// A mutant that does not apply, does not compile or survives fails the run, and so
+// does a package whose tests fail without any. The tree is not touched: the
+// compiler is given the changed file as an overlay.
 package main
 
 import (
@@ -25,6 +26,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,80 +66,124 @@ func run(folder, only string) error {
 	}
 	defer os.RemoveAll(tmp)
 
+	all = slices.DeleteFunc(all, func(m mutant) bool {
+		return !strings.Contains(m.rule, only) && !strings.Contains(m.file, only)
+	})
+	if len(all) == 0 {
+		return errors.New("no mutant has that in its rule or file")
+	}
+	if err := sound(all); err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	slots := make(chan struct{}, 2)
-	bad, ran := 0, 0
+	bad := 0
 	for i, m := range all {
-		if only != "" && !strings.Contains(m.rule, only) && !strings.Contains(m.file, only) {
-			continue
-		}
-		ran++
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			err := m.try(filepath.Join(tmp, fmt.Sprint(i)))
+			by, err := m.try(filepath.Join(tmp, fmt.Sprint(i)))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				bad++
 				fmt.Printf("BAD    %s: %s\n       %v\n", m.where, m.rule, err)
 			} else {
-				fmt.Printf("caught %s: %s\n", m.where, m.rule)
+				fmt.Printf("caught %s: %s: %s\n", m.where, m.rule, by)
 			}
 		})
 	}
 	wg.Wait()
-	fmt.Printf("%d mutants, %d caught, %d not\n", ran, ran-bad, bad)
-	if bad > 0 || ran == 0 {
+	fmt.Printf("%d mutants, %d caught, %d not\n", len(all), len(all)-bad, bad)
+	if bad > 0 {
 		return errors.New("not every mutant was caught")
 	}
 	return nil
 }
 
-// try gives nil if the mutant applies, compiles and is noticed.
-func (m mutant) try(dir string) error {
+// sound checks that the tests pass without mutants: a test that always fails
+// would "catch" all of them.
+func sound(all []mutant) error {
+	var pkgs []string
+	for _, m := range all {
+		pkgs = append(pkgs, m.tests...)
+	}
+	slices.Sort(pkgs)
+	out, err := gotool(append([]string{"test"}, slices.Compact(pkgs)...)...)
+	if err != nil {
+		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
+	}
+	return nil
+}
+
+// try gives the test that noticed the mutant.
+func (m mutant) try(dir string) (string, error) {
+	overlay, err := m.overlay(dir)
+	if err != nil {
+		return "", err
+	}
+	if out, err := gotool("build", "-overlay", overlay, "./"+filepath.Dir(m.file)); err != nil {
+		return "", fmt.Errorf("does not compile: %s", out)
+	}
+	for _, pkg := range m.tests {
+		out, err := gotool("test", "-count=1", "-failfast", "-overlay", overlay, pkg)
+		switch name := failed.FindStringSubmatch(out); {
+		case err == nil:
+		case name != nil:
+			return name[1], nil
+		case errors.Is(err, context.DeadlineExceeded):
+			return "its tests never end", nil
+		case strings.Contains(out, "panic: "):
+			return "panic", nil
+		default:
+			return "", fmt.Errorf("no test noticed it, but the tests of %s fail: %s", pkg, out)
+		}
+	}
+	return "", fmt.Errorf("survived the tests of %s", strings.Join(m.tests, " "))
+}
+
+// failed finds the first test that failed.
+var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+
+// overlay writes the changed file and what tells the compiler of it.
+func (m mutant) overlay(dir string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
+		return "", err
 	}
 	text, err := os.ReadFile(m.file)
 	if err != nil {
-		return fmt.Errorf("does not apply: %w", err)
+		return "", fmt.Errorf("does not apply: %w", err)
 	}
 	if n := bytes.Count(text, []byte(m.from)); n != 1 {
-		return fmt.Errorf("does not apply: its text stands %d times in %s", n, m.file)
+		return "", fmt.Errorf("does not apply: its text stands %d times in %s", n, m.file)
 	}
 	mutated := filepath.Join(dir, filepath.Base(m.file))
 	if err := os.WriteFile(mutated, bytes.Replace(text, []byte(m.from), []byte(m.to), 1), 0o600); err != nil {
-		return err
+		return "", err
 	}
 	original, err := filepath.Abs(m.file)
 	if err != nil {
-		return err
+		return "", err
 	}
-	overlay := filepath.Join(dir, "overlay.json")
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := os.WriteFile(overlay, list, 0o600); err != nil {
-		return err
-	}
-	if out, err := gotool("build", "-overlay", overlay, "./"+filepath.Dir(m.file)); err != nil {
-		return fmt.Errorf("does not compile: %s", out)
-	}
-	for _, pkg := range m.tests {
-		if _, err := gotool("test", "-count=1", "-overlay", overlay, pkg); err != nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("survived the tests of %s", strings.Join(m.tests, " "))
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
+// gotool gives context.DeadlineExceeded if it took longer than the limit.
 func gotool(args ...string) (string, error) {
 	ctx, stop := context.WithTimeout(context.Background(), limit)
 	defer stop()
-	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
 	return string(out), err
 }
 
