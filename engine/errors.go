@@ -90,7 +90,10 @@ func (e *Error) Error() string {
 	if e.On != "" {
 		s += " " + e.On
 	}
-	s += ": " + e.Kind.String()
+	// A cause of the same kind says it too, and nearer to what happened.
+	if cause, ok := errors.AsType[*Error](e.Err); !ok || cause.Kind != e.Kind {
+		s += ": " + e.Kind.String()
+	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}

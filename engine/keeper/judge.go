@@ -65,8 +65,12 @@ func itemFailure(r setRun) engine.Failure {
 		return engine.FailureOf(engine.Fail(engine.NeedsConfirmation, "sync", setName(r.set),
 			"%d deletions are held; look at them, then confirm or refuse them", c.Held))
 	case r.problem.Failure.Set:
+		what := "cannot sync "
+		if c.Failed > 1 {
+			what = strconv.Itoa(int(c.Failed)) + " items could not be synced, among them "
+		}
 		return engine.Failure{Kind: r.problem.Failure.Kind, Set: true,
-			Message: strconv.Itoa(int(max(c.Failed, 1))) + " items could not be synced, among them " + string(r.problem.Member) + "/" + r.problem.Item + ": " + r.problem.Failure.Message}
+			Message: what + string(r.problem.Member) + "/" + r.problem.Item + ": " + r.problem.Failure.Message}
 	case c.Failed > 0:
 		return engine.FailureOf(engine.Fail(engine.InvalidItem, "sync", setName(r.set), "%d items could not be synced; list the problems", c.Failed))
 	}

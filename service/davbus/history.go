@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+
 	"davbus.org/davbus/dbusapi/client"
 )
 
@@ -71,12 +75,12 @@ func (c *restoreCmd) Run(r *runtime) error {
 }
 
 type whyCmd struct {
-	Collection string `arg:"" help:"ACCOUNT/COLLECTION."`
-	Item       string `arg:"" help:"Its name or UID."`
+	Where string `arg:"" name:"collection" help:"ACCOUNT/COLLECTION; may be left out."`
+	Item  string `arg:"" optional:"" help:"Its name or UID."`
 }
 
 func (c *whyCmd) Run(r *runtime) error {
-	lines, err := r.client.Explain(r.ctx, c.Collection, c.Item)
+	lines, err := c.explain(r)
 	if err != nil {
 		return err
 	}
@@ -87,6 +91,30 @@ func (c *whyCmd) Run(r *runtime) error {
 		say(r.out, "%s", printable(l))
 	}
 	return nil
+}
+
+// explain asks the collection that was named, or all until one knows the item:
+// those that are in step with one another tell the same.
+func (c *whyCmd) explain(r *runtime) ([]string, error) {
+	if c.Item != "" {
+		return r.client.Explain(r.ctx, c.Where, c.Item)
+	}
+	objects, err := r.client.Objects(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	accounts := map[dbus.ObjectPath]string{}
+	for path, p := range client.Each(objects, "Account") {
+		accounts[path] = p.Str("Id")
+	}
+	for _, p := range client.Each(objects, "Collection") {
+		account, _ := p["Account"].Value().(dbus.ObjectPath)
+		lines, err := r.client.Explain(r.ctx, accounts[account]+"/"+p.Str("Id"), c.Where)
+		if !client.HasName(err, "NotFound") {
+			return lines, err
+		}
+	}
+	return nil, fmt.Errorf("no collection knows an item %q: it was never synced; 'davbus problems' lists those that cannot be", c.Where)
 }
 
 type repairCmd struct {

@@ -43,6 +43,7 @@ func (c *problemsCmd) Run(r *runtime) error {
 var advice = map[string]string{
 	"InvalidItem":        "correct the item, or delete it; it is tried again when it changes",
 	"TooLarge":           "make the item smaller (its photo or attachment)",
+	"Busy":               "nothing: it is tried again by itself; if it stays, correct or delete the file",
 	"AlreadyExists":      "two items have one UID: delete one, or give one a new UID",
 	"Forbidden":          "the server lets you not write it there; delete it or move it",
 	"ReadOnly":           "the collection cannot be written; move the item elsewhere",

@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "davbus: %v\nTry: davbus --help\n", err)
+		fmt.Fprintf(stderr, "davbus: %v\nTry: %s\n", err, hint(err))
 		return exitUsage
 	}
 	r := &runtime{ctx: ctx, out: stdout, json: c.JSON}
@@ -119,6 +119,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	defer bus.Close()
 	r.client = bus
 	return finish(k.Run(r), r, stderr)
+}
+
+// hint is what to type to see how the command is used that could not be parsed.
+func hint(err error) string {
+	words := "davbus"
+	if p, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, at := range p.Context.Path {
+			if at.Command != nil {
+				words += " " + at.Command.Name
+			}
+		}
+	}
+	return words + " --help"
 }
 
 // finish tells how a command ended.
