@@ -41,9 +41,12 @@ type mutant struct {
 	where      string // file:line of the list, for messages
 }
 
-// limit is how long the tests of one mutant may run; one that never ends counts
-// as noticed.
-const limit = 3 * time.Minute
+// limit is how long the tests of one package may run with a mutant; one that never
+// ends counts as noticed. soundLimit is for all of them without any.
+const (
+	limit      = 3 * time.Minute
+	soundLimit = 20 * time.Minute
+)
 
 func main() {
 	lists := flag.String("lists", "service/mutants/lists", "the folder of lists")
@@ -110,9 +113,9 @@ func sound(all []mutant) error {
 		pkgs = append(pkgs, m.tests...)
 	}
 	slices.Sort(pkgs)
-	out, err := gotool(append([]string{"test"}, slices.Compact(pkgs)...)...)
+	out, err := gotool(soundLimit, append([]string{"test"}, slices.Compact(pkgs)...)...)
 	if err != nil {
-		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
+		return fmt.Errorf("the tests fail without a mutant (%w):\n%s", err, out)
 	}
 	return nil
 }
@@ -123,11 +126,11 @@ func (m mutant) try(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out, err := gotool("build", "-overlay", overlay, "./"+filepath.Dir(m.file)); err != nil {
+	if out, err := gotool(limit, "build", "-overlay", overlay, "./"+filepath.Dir(m.file)); err != nil {
 		return "", fmt.Errorf("does not compile: %s", out)
 	}
 	for _, pkg := range m.tests {
-		out, err := gotool("test", "-count=1", "-failfast", "-overlay", overlay, pkg)
+		out, err := gotool(limit, "test", "-count=1", "-failfast", "-overlay", overlay, pkg)
 		switch name := failed.FindStringSubmatch(out); {
 		case err == nil:
 		case name != nil:
@@ -174,8 +177,8 @@ func (m mutant) overlay(dir string) (string, error) {
 	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
-// gotool gives context.DeadlineExceeded if it took longer than the limit.
-func gotool(args ...string) (string, error) {
+// gotool gives context.DeadlineExceeded if it takes longer than limit.
+func gotool(limit time.Duration, args ...string) (string, error) {
 	ctx, stop := context.WithTimeout(context.Background(), limit)
 	defer stop()
 	cmd := exec.CommandContext(ctx, "go", args...)
