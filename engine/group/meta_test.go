@@ -3,16 +3,18 @@ package group_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/davserver/davtest"
 	"davbus.org/davbus/engine/group"
 )
 
 // both says that a property has one value at both members; "" for none.
 func (w *world) both(key engine.MetaKey, want string) {
 	w.t.Helper()
-	for i, s := range w.stores {
+	for i, s := range w.places {
 		if m, err := s.Meta(w.t.Context()); err != nil || m[key] != want {
 			w.t.Errorf("%s at %d is %q, want %q (%v)", key, i, m[key], want, err)
 		}
@@ -20,48 +22,51 @@ func (w *world) both(key engine.MetaKey, want string) {
 }
 
 func TestScenario84MetadataGoEitherWay(t *testing.T) {
-	w := newWorld(t, 2)
-	w.put(0, "1", "one")
-	w.stores[0].EditMeta(engine.MetaColor, "#FF0000", true)
-	w.sync()
-	w.both(engine.MetaColor, "#FF0000")
-	w.stores[1].EditMeta(engine.MetaColor, "#00FF00", true)
-	w.sync()
-	w.both(engine.MetaColor, "#00FF00")
-	w.stores[0].EditMeta(engine.MetaColor, "#00ff00ff", true) // its way to say the same
-	w.reset()
-	w.sync()
-	if n := w.stores[0].Counts().SetMeta + w.stores[1].Counts().SetMeta; n > 0 {
-		t.Errorf("%d writes for nothing", n)
-	}
-	w.stores[1].EditMeta(engine.MetaColor, "", false)
-	w.sync()
-	w.both(engine.MetaColor, "")
+	over(t, 2, func(t *testing.T, w *world) {
+		w.put(0, "1", "one")
+		w.places[0].EditMeta(engine.MetaColor, "#FF0000", true)
+		w.sync()
+		w.both(engine.MetaColor, "#FF0000")
+		w.places[1].EditMeta(engine.MetaColor, "#00FF00", true)
+		w.sync()
+		w.both(engine.MetaColor, "#00FF00")
+		w.places[0].EditMeta(engine.MetaColor, "#00ff00ff", true) // its way to say the same
+		w.reset()
+		w.sync()
+		if n := w.places[0].Counts().SetMeta + w.places[1].Counts().SetMeta; n > 0 {
+			t.Errorf("%d writes for nothing", n)
+		}
+		w.places[1].EditMeta(engine.MetaColor, "", false)
+		w.sync()
+		w.both(engine.MetaColor, "")
+	})
 }
 
 func TestScenario84RemovedHereAndChangedThereIsNoRemoval(t *testing.T) {
-	w := newWorld(t, 2)
-	w.stores[0].EditMeta(engine.MetaName, "work", true)
-	w.sync()
-	w.stores[0].EditMeta(engine.MetaName, "", false)
-	w.stores[1].EditMeta(engine.MetaName, "Arbeit", true)
-	w.sync()
-	w.both(engine.MetaName, "Arbeit")
+	over(t, 2, func(t *testing.T, w *world) {
+		w.places[0].EditMeta(engine.MetaName, "work", true)
+		w.sync()
+		w.places[0].EditMeta(engine.MetaName, "", false)
+		w.places[1].EditMeta(engine.MetaName, "Arbeit", true)
+		w.sync()
+		w.both(engine.MetaName, "Arbeit")
+	})
 }
 
 func TestScenario84AClashIsTheFirstMembersAndTheOtherIsKept(t *testing.T) {
-	w := newWorld(t, 2)
-	w.stores[0].EditMeta(engine.MetaName, "first", true)
-	w.stores[1].EditMeta(engine.MetaName, "second", true)
-	w.sync()
-	w.both(engine.MetaName, "first")
-	versions, err := w.ledger.Versions("b/cal", "display-name", 0, 10)
-	if err != nil || len(versions) != 1 {
-		t.Fatalf("%+v %v", versions, err)
-	}
-	if text, err := w.ledger.VersionText(versions[0].ID); err != nil || string(text) != "second" {
-		t.Errorf("kept %q %v", text, err)
-	}
+	over(t, 2, func(t *testing.T, w *world) {
+		w.places[0].EditMeta(engine.MetaName, "first", true)
+		w.places[1].EditMeta(engine.MetaName, "second", true)
+		w.sync()
+		w.both(engine.MetaName, "first")
+		versions, err := w.ledger.Versions("b/cal", "display-name", 0, 10)
+		if err != nil || len(versions) != 1 {
+			t.Fatalf("%+v %v", versions, err)
+		}
+		if text, err := w.ledger.VersionText(versions[0].ID); err != nil || string(text) != "second" {
+			t.Errorf("kept %q %v", text, err)
+		}
+	})
 }
 
 func TestAPropertyThatAMemberCannotKeepIsAskedOnce(t *testing.T) {
@@ -117,24 +122,32 @@ func TestManyInvitationsAreHeld(t *testing.T) {
 }
 
 func TestScenario76AMoveBetweenCalendarsIsTriedAgain(t *testing.T) {
-	w := newWorld(t, 2)
-	elsewhere := true
-	w.stores[1].Refuse = func(wr engine.Write) error {
-		if elsewhere && wr.Verb == engine.Create {
-			return engine.Fail(engine.AlreadyExists, "create", "1", "no-uid-conflict")
+	overServer(t, 1, func(t *testing.T, w *world) {
+		var moved atomic.Bool // its other calendar's set has made its deletion
+		w.stores[1].Refuse = func(wr engine.Write) error {
+			if !moved.Load() && wr.Verb == engine.Create {
+				return engine.Fail(engine.AlreadyExists, "create", "1", "no-uid-conflict")
+			}
+			return nil
 		}
-		return nil
-	}
-	w.put(0, "1", "one")
-	if res := w.sync(); !res.Again {
-		t.Error("it is not worth another run")
-	}
-	elsewhere = false // its other calendar's set has made its deletion
-	if res := w.sync(); res.Again {
-		t.Error("still worth another run")
-	}
-	w.all("1=one")
-	if p := w.problems(); len(p) > 0 {
-		t.Errorf("problems %+v", p)
-	}
+		if w.real {
+			w.stores[1].Refuse = nil
+			w.servers[1].Always("PUT", davtest.Answer(403, "application/xml", `<D:error xmlns:D="DAV:"><C:no-uid-conflict xmlns:C="urn:ietf:params:xml:ns:caldav"/></D:error>`))
+		}
+		w.put(0, "1", "one")
+		if res := w.sync(); !res.Again {
+			t.Error("it is not worth another run")
+		}
+		moved.Store(true)
+		if w.real {
+			w.servers[1].Heal()
+		}
+		if res := w.sync(); res.Again {
+			t.Error("still worth another run")
+		}
+		w.all("1=one")
+		if p := w.problems(); len(p) > 0 {
+			t.Errorf("problems %+v", p)
+		}
+	})
 }

@@ -101,35 +101,36 @@ func TestRestoreOverwritesNothingThatMovedMeanwhile(t *testing.T) {
 }
 
 func TestScenario85RepairGivesNewUIDsWhereTheyAreMissingOrTwice(t *testing.T) {
-	w := newWorld(t, 2)
-	w.stores[0].Put("a", event("1", "first"))
-	w.stores[0].Put("b", event("1", "twin"))
-	w.stores[0].Put("c", event("", "none"))
-	w.stores[0].Put("d", []byte("garbage"))
-	w.put(0, "2", "two")
-	before := w.has(0)
-	counts, err := group.Repair(t.Context(), w.ledger, w.members[0], 50, true, w)
-	if err != nil || counts.Modified != 2 || w.has(0) != before || !slices.Equal(w.steps, []string{"modify a b", "modify a c"}) {
-		t.Errorf("a dry run: %+v %v %v", counts, err, w.steps)
-	}
-	counts, err = group.Repair(t.Context(), w.ledger, w.members[0], 50, false, w)
-	if err != nil || counts.Modified != 2 || counts.Failed != 0 {
-		t.Errorf("%+v %v", counts, err)
-	}
-	texts := w.stores[0].Texts()
-	if item.Read([]byte(texts["a"])).UID != "1" || item.Read([]byte(texts["b"])).UID == "1" || item.Read([]byte(texts["c"])).UID == "" || texts["d"] != "garbage" {
-		t.Errorf("%v", texts)
-	}
-	if counts, err := group.Repair(t.Context(), w.ledger, w.members[0], 51, false, w); err != nil || counts.Modified != 0 {
-		t.Errorf("a second time: %+v %v", counts, err)
-	}
-	w.sync()
-	if got := w.has(1); !strings.Contains(got, "1=first") || !strings.Contains(got, "=twin") || !strings.Contains(got, "=none") || !strings.Contains(got, "2=two") {
-		t.Errorf("b has %q", got)
-	}
-	if got := w.history(); !slices.Equal(got, []string{"a overwritten none", "a overwritten twin"}) {
-		t.Errorf("history %v", got)
-	}
+	over(t, 2, func(t *testing.T, w *world) {
+		w.places[0].Put("a", event("1", "first"))
+		w.places[0].Put("b", event("1", "twin"))
+		w.places[0].Put("c", event("", "none"))
+		w.places[0].Put("d", []byte("garbage"))
+		w.put(0, "2", "two")
+		before := w.has(0)
+		counts, err := group.Repair(t.Context(), w.ledger, w.members[0], 50, true, w)
+		if err != nil || counts.Modified != 2 || w.has(0) != before || !slices.Equal(w.steps, []string{"modify a b", "modify a c"}) {
+			t.Errorf("a dry run: %+v %v %v", counts, err, w.steps)
+		}
+		counts, err = group.Repair(t.Context(), w.ledger, w.members[0], 50, false, w)
+		if err != nil || counts.Modified != 2 || counts.Failed != 0 {
+			t.Errorf("%+v %v", counts, err)
+		}
+		texts := w.places[0].Texts()
+		if item.Read([]byte(texts["a"])).UID != "1" || item.Read([]byte(texts["b"])).UID == "1" || item.Read([]byte(texts["c"])).UID == "" || texts["d"] != "garbage" {
+			t.Errorf("%v", texts)
+		}
+		if counts, err := group.Repair(t.Context(), w.ledger, w.members[0], 51, false, w); err != nil || counts.Modified != 0 {
+			t.Errorf("a second time: %+v %v", counts, err)
+		}
+		w.sync()
+		if got := w.has(1); !strings.Contains(got, "1=first") || !strings.Contains(got, "=twin") || !strings.Contains(got, "=none") || !strings.Contains(got, "2=two") {
+			t.Errorf("b has %q", got)
+		}
+		if got := w.history(); !slices.Equal(got, []string{"a overwritten none", "a overwritten twin"}) {
+			t.Errorf("history %v", got)
+		}
+	})
 }
 
 func TestExplainTellsWhoWhichJobAndWhy(t *testing.T) {

@@ -1,55 +1,55 @@
 package group_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"testing"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/davserver/davtest"
 	"davbus.org/davbus/engine/group"
 	"davbus.org/davbus/engine/storage/memory"
 )
 
 func TestScenario37BackToAnOldTextMustArrive(t *testing.T) {
-	w := newWorld(t, 2)
-	w.put(0, "1", "v1")
-	w.sync()
-	w.put(0, "1", "v2")
-	w.sync()
-	w.put(1, "1", "v1")
-	w.sync()
-	w.all("1=v1")
-	w.quiet()
+	over(t, 2, func(t *testing.T, w *world) {
+		w.put(0, "1", "v1")
+		w.sync()
+		w.put(0, "1", "v2")
+		w.sync()
+		w.put(1, "1", "v1")
+		w.sync()
+		w.all("1=v1")
+		w.quiet()
+	})
 }
 
 func TestScenario39ARewritingServerIsReadBackOnceAndPingsNobody(t *testing.T) {
 	for _, inline := range []bool{false, true} {
-		w := newWorld(t, 2)
-		w.stores[1].Rewrite, w.stores[1].Inline = rewriter, inline
-		w.put(0, "1", "one")
-		w.sync()
-		for range 3 {
+		overServer(t, 1, func(t *testing.T, w *world) {
+			w.stores[1].Rewrite, w.stores[1].Inline = rewriter, inline
+			w.put(0, "1", "one")
+			w.sync()
+			for range 3 {
+				w.quiet()
+			}
+			if got := string(w.text(1, "1")); !strings.Contains(got, "X-SERVER:1") {
+				t.Fatalf("the server kept %q", got)
+			}
+			if got := string(w.text(0, "1")); strings.Contains(got, "X-SERVER") {
+				t.Errorf("what the server made of it came back: %q", got)
+			}
+			w.put(1, "1", "two") // an edit there still is one
+			w.sync()
+			w.want(0, "1=two")
+			w.put(0, "1", "three")
+			w.sync()
+			w.want(1, "1=three")
 			w.quiet()
-		}
-		if got := w.stores[1].Texts()["1"]; !strings.Contains(got, "X-SERVER:1") {
-			t.Fatalf("the server kept %q", got)
-		}
-		if got := w.stores[0].Texts()["1"]; strings.Contains(got, "X-SERVER") {
-			t.Errorf("what the server made of it came back: %q", got)
-		}
-		w.put(1, "1", "two") // an edit there still is one
-		w.sync()
-		w.want(0, "1=two")
-		w.put(0, "1", "three")
-		w.sync()
-		w.want(1, "1=three")
-		w.quiet()
-		if len(w.conflicts()) > 0 {
-			t.Errorf("conflicts %v", w.conflicts())
-		}
+			if len(w.conflicts()) > 0 {
+				t.Errorf("conflicts %v", w.conflicts())
+			}
+		})
 	}
 }
 
@@ -63,27 +63,28 @@ func rewriter(text []byte) []byte {
 }
 
 func TestScenario42AServerThatLostNearlyAllStops(t *testing.T) {
-	w := newWorld(t, 2)
-	for i := range 60 {
-		w.put(0, fmt.Sprintf("%02d", i), "x")
-	}
-	w.sync()
-	full := w.has(0)
-	for i := range 58 {
-		w.remove(1, fmt.Sprintf("%02d", i))
-	}
-	w.put(1, "new", "y")
-	w.sync()
-	w.want(0, full+" new=y") // everything else proceeds
-	if p := w.problems(); len(p) != 58 {
-		t.Errorf("%d are held", len(p))
-	}
-	w.quiet()
-	w.sync(group.Options{Proceed: true, Only: "b/cal"})
-	w.want(0, full+" new=y") // nothing is held there
-	w.sync(group.Options{Proceed: true, Only: "a/cal"})
-	w.all("58=x 59=x new=y")
-	w.quiet()
+	over(t, 2, func(t *testing.T, w *world) {
+		for i := range 60 {
+			w.put(0, fmt.Sprintf("%02d", i), "x")
+		}
+		w.sync()
+		full := w.has(0)
+		for i := range 58 {
+			w.remove(1, fmt.Sprintf("%02d", i))
+		}
+		w.put(1, "new", "y")
+		w.sync()
+		w.want(0, full+" new=y") // everything else proceeds
+		if p := w.problems(); len(p) != 58 {
+			t.Errorf("%d are held", len(p))
+		}
+		w.quiet()
+		w.sync(group.Options{Proceed: true, Only: "b/cal"})
+		w.want(0, full+" new=y") // nothing is held there
+		w.sync(group.Options{Proceed: true, Only: "a/cal"})
+		w.all("58=x 59=x new=y")
+		w.quiet()
+	})
 }
 
 func TestHeldDeletionsAreRestored(t *testing.T) {
@@ -146,118 +147,121 @@ func TestScenario43AFailedListingIsNeverEmpty(t *testing.T) {
 	}
 }
 
-// cutList ends a listing in the middle.
-type cutList struct{ *memory.Storage }
-
-func (s cutList) Changes(context.Context, engine.Token) (engine.Delta, error) {
-	return engine.Delta{}, engine.Fail(engine.NotSupported, "list changes", "", "not here")
-}
-
-func (s cutList) List(ctx context.Context) iter.Seq2[engine.Head, error] {
-	return func(yield func(engine.Head, error) bool) {
-		for h, err := range s.Storage.List(ctx) {
-			if !yield(h, err) {
-				return
-			}
-			yield(engine.Head{}, errors.New("cut off"))
-			return
+func TestScenario43WhateverIsAnsweredInsteadOfAListDeletesNothing(t *testing.T) {
+	for name, fault := range map[string]davtest.Fault{
+		"401": davtest.Status(401), "403": davtest.Status(403), "404": davtest.Status(404), "410": davtest.Status(410),
+		"500": davtest.Status(500), "a web page": davtest.HTML200(), "an empty list": davtest.Empty207(),
+		"a list that is cut off": davtest.Truncate(400, false), "a connection that is cut": davtest.Truncate(400, true),
+	} {
+		for _, tokens := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				w := realWorld(t, "folder", "server")
+				w.put(0, "1", "one")
+				w.put(1, "2", "two")
+				if !tokens {
+					w.servers[1].Always("REPORT", davtest.NoReport("sync-collection", 501))
+				}
+				w.sync()
+				w.servers[1].Heal()
+				w.servers[1].Always("REPORT", fault)
+				w.servers[1].Always("PROPFIND", fault)
+				w.put(0, "3", "three")
+				w.sync()
+				w.want(0, "1=one 2=two 3=three")
+				w.servers[1].Heal()
+				w.sync()
+				w.all("1=one 2=two 3=three")
+				if c, p := w.conflicts(), w.problems(); len(c)+len(p) > 0 {
+					t.Errorf("conflicts %v, problems %+v", c, p)
+				}
+			})
 		}
 	}
-}
-
-func TestAListingThatIsCutOffProvesNothing(t *testing.T) {
-	w := newWorld(t, 2)
-	for i := range 3 {
-		w.put(0, fmt.Sprint(i), "x")
-	}
-	w.sync()
-	full := w.has(0)
-	w.members[1].Storage = cutList{w.stores[1]}
-	w.sync()
-	w.all(full)
-	w.members[1].Storage = w.stores[1]
-	w.quiet()
 }
 
 func TestScenario44AnItemThatVanishesBetweenListingAndFetch(t *testing.T) {
-	w := newWorld(t, 2)
-	w.put(0, "1", "one")
-	w.put(0, "2", "two")
-	once := true
-	w.stores[0].Before = func(c memory.Call) error {
-		if c.Name == "fetch" && once {
-			once = false
-			w.stores[0].Remove("1")
+	overServer(t, 0, func(t *testing.T, w *world) {
+		w.put(0, "1", "one")
+		w.put(0, "2", "two")
+		once := true
+		w.stores[0].Before = func(c memory.Call) error {
+			if c.Name == "fetch" && once {
+				once = false
+				w.places[0].Remove("1")
+			}
+			return nil
 		}
-		return nil
-	}
-	w.sync()
-	w.want(1, "2=two")
-	w.sync()
-	w.all("2=two")
-	w.quiet()
+		w.sync()
+		w.want(1, "2=two")
+		w.sync()
+		w.all("2=two")
+		w.quiet()
+	})
 }
 
 func TestScenario45BothDeleteBothCreateAndATouchIsNoEdit(t *testing.T) {
-	w := newWorld(t, 2)
-	w.put(0, "1", "one")
-	w.put(0, "2", "two")
-	w.sync()
-	w.remove(0, "1")
-	w.stores[1].Touch("1")
-	w.sync()
-	w.all("2=two")
-	w.remove(0, "2")
-	w.remove(1, "2")
-	w.put(0, "3", "three")
-	w.put(1, "3", "three")
-	w.reset()
-	w.sync()
-	w.all("3=three")
-	if w.writes() > 0 {
-		t.Errorf("%d writes", w.writes())
-	}
+	over(t, 2, func(t *testing.T, w *world) {
+		w.put(0, "1", "one")
+		w.put(0, "2", "two")
+		w.sync()
+		w.remove(0, "1")
+		w.touch(1, "1")
+		w.sync()
+		w.all("2=two")
+		w.remove(0, "2")
+		w.remove(1, "2")
+		w.put(0, "3", "three")
+		w.put(1, "3", "three")
+		w.reset()
+		w.sync()
+		w.all("3=three")
+		if w.writes() > 0 {
+			t.Errorf("%d writes", w.writes())
+		}
+	})
 }
 
 func TestScenario46KeepBothLosesNothingAndIsStable(t *testing.T) {
-	w := newWorld(t, 3)
-	w.put(0, "1", "one")
-	w.sync()
-	w.rules.Policy = "keep-both"
-	w.put(0, "1", "left")
-	w.put(1, "1", "right")
-	w.sync()
-	got := w.has(0)
-	if !strings.Contains(got, "=left") || !strings.Contains(got, "=right") || strings.Count(got, "=") != 2 {
-		t.Errorf("a has %q", got)
-	}
-	w.all(got)
-	w.quiet()
-	if len(w.conflicts()) > 0 {
-		t.Errorf("conflicts %v", w.conflicts())
-	}
+	over(t, 3, func(t *testing.T, w *world) {
+		w.put(0, "1", "one")
+		w.sync()
+		w.rules.Policy = "keep-both"
+		w.put(0, "1", "left")
+		w.put(1, "1", "right")
+		w.sync()
+		got := w.has(0)
+		if !strings.Contains(got, "=left") || !strings.Contains(got, "=right") || strings.Count(got, "=") != 2 {
+			t.Errorf("a has %q", got)
+		}
+		w.all(got)
+		w.quiet()
+		if len(w.conflicts()) > 0 {
+			t.Errorf("conflicts %v", w.conflicts())
+		}
+	})
 }
 
 func TestScenario52AWriteOverWhatMovedChangesNothing(t *testing.T) {
-	w := newWorld(t, 2)
-	w.put(0, "1", "one")
-	w.sync()
-	w.put(0, "1", "two")
-	w.stores[1].Before = func(c memory.Call) error {
-		if c.Name == "replace" && c.N == 0 {
-			w.stores[1].Put("1", event("1", "caught"))
+	overServer(t, 1, func(t *testing.T, w *world) {
+		w.put(0, "1", "one")
+		w.sync()
+		w.put(0, "1", "two")
+		w.stores[1].Before = func(c memory.Call) error {
+			if c.Name == "replace" && c.N == 0 {
+				w.put(1, "1", "caught")
+			}
+			return nil
 		}
-		return nil
-	}
-	w.sync()
-	w.want(1, "1=caught")
-	w.want(0, "1=two")
-	if got := w.conflicts(); len(got) != 1 {
-		t.Errorf("conflicts %v", got)
-	}
-	if _, err := w.try(group.Options{Decide: &group.Decision{Conflict: w.conflictID(), Choice: "member", Member: "b/cal"}}); err != nil {
-		t.Fatal(err)
-	}
-	w.all("1=caught")
-	w.quiet()
+		w.sync()
+		w.want(1, "1=caught")
+		w.want(0, "1=two")
+		if got := w.conflicts(); len(got) != 1 {
+			t.Errorf("conflicts %v", got)
+		}
+		if _, err := w.try(group.Options{Decide: &group.Decision{Conflict: w.conflictID(), Choice: "member", Member: "b/cal"}}); err != nil {
+			t.Fatal(err)
+		}
+		w.all("1=caught")
+		w.quiet()
+	})
 }

@@ -24,6 +24,7 @@ func TestAnotherStorageUnderTheSameNameStartsWithoutMarks(t *testing.T) {
 	w.sync()
 	old := w.stores[1]
 	w.stores[1] = &memory.Storage{}
+	w.places[1] = w.stores[1]
 	w.members[1].Storage, w.members[1].Identity = w.stores[1], "another"
 	w.put(1, "0", "x")
 	w.sync()
@@ -34,7 +35,7 @@ func TestAnotherStorageUnderTheSameNameStartsWithoutMarks(t *testing.T) {
 	// And back: what happened meanwhile reaches it, and its marks still stand.
 	w.put(0, "1", "moved")
 	w.sync()
-	w.stores[1] = old
+	w.stores[1], w.places[1] = old, old
 	w.members[1].Storage, w.members[1].Identity = old, "memory:b/cal"
 	w.put(1, "2", "edited there")
 	w.sync()

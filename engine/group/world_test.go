@@ -1,6 +1,7 @@
 package group_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/davserver/davtest"
 	"davbus.org/davbus/engine/group"
 	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
@@ -20,7 +22,11 @@ type world struct {
 	t       testing.TB
 	path    string
 	ledger  *ledger.Ledger
-	stores  []*memory.Storage
+	stores  []*memory.Storage // of a folder nil, of a server what is behind it
+	places  []place
+	servers map[int]*davtest.Server
+	ctx     context.Context // of a run; nil for the test's
+	real    bool            // not in memory: see places_test.go
 	members []group.Member
 	rules   group.Rules
 	steps   []string // what the last run told
@@ -39,12 +45,12 @@ func newWorldOnDisk(t testing.TB, members int) *world {
 }
 
 func makeWorld(t testing.TB, members int, path string) *world {
-	w := &world{t: t, path: path, rules: group.Rules{Policy: "ask", HoldItems: 10, HoldPercent: 20}}
+	w := &world{t: t, path: path, servers: map[int]*davtest.Server{}, rules: group.Rules{Policy: "ask", HoldItems: 10, HoldPercent: 20}}
 	w.open()
 	t.Cleanup(func() { w.ledger.Close() })
 	for i := range members {
 		s := &memory.Storage{Sum: func(text []byte) engine.Sum { return item.Sum(text) }}
-		w.stores = append(w.stores, s)
+		w.stores, w.places = append(w.stores, s), append(w.places, s)
 		name := engine.MemberID(fmt.Sprintf("%c/cal", 'a'+i))
 		w.members = append(w.members, group.Member{ID: name, Identity: "memory:" + string(name), Storage: s})
 	}
@@ -67,7 +73,7 @@ func (w *world) Phase(string)    { w.phases++ }
 func (w *world) Total(int)       {}
 func (w *world) Done(int, int64) {}
 func (w *world) Item(s engine.ItemStep) {
-	w.steps = append(w.steps, fmt.Sprintf("%s %c %s", s.Action, s.Member[0], s.Item))
+	w.steps = append(w.steps, fmt.Sprintf("%s %c %s", s.Action, s.Member[0], strings.TrimSuffix(s.Item, ".ics")))
 }
 
 func (w *world) try(opt group.Options) (group.Result, error) {
@@ -75,7 +81,11 @@ func (w *world) try(opt group.Options) (group.Result, error) {
 	w.steps = nil
 	w.job++
 	opt.Job = w.job
-	res, err := group.Sync(w.t.Context(), w.ledger.Set(key), w.members, w.rules, opt, w)
+	ctx := w.ctx
+	if ctx == nil {
+		ctx = w.t.Context()
+	}
+	res, err := group.Sync(ctx, w.ledger.Set(key), w.members, w.rules, opt, w)
 	w.result = res
 	slices.Sort(w.steps)
 	return res, err
@@ -106,18 +116,27 @@ func event(uid, summary string) []byte {
 // put edits an item at a member as its owner would: under the name it has.
 func (w *world) put(member int, uid, summary string) {
 	ref := engine.Ref(uid)
-	for r, text := range w.stores[member].Texts() {
+	for r, text := range w.places[member].Texts() {
 		if item.Read([]byte(text)).UID == engine.UID(uid) {
 			ref = r
 		}
 	}
-	w.stores[member].Put(ref, event(uid, summary))
+	w.places[member].Put(ref, event(uid, summary))
 }
 
 func (w *world) remove(member int, uid string) {
-	for r, text := range w.stores[member].Texts() {
+	for r, text := range w.places[member].Texts() {
 		if item.Read([]byte(text)).UID == engine.UID(uid) {
-			w.stores[member].Remove(r)
+			w.places[member].Remove(r)
+		}
+	}
+}
+
+// touch gives an item a new etag over the same text.
+func (w *world) touch(member int, uid string) {
+	for r, text := range w.places[member].Texts() {
+		if item.Read([]byte(text)).UID == engine.UID(uid) {
+			w.places[member].Touch(r)
 		}
 	}
 }
@@ -125,7 +144,7 @@ func (w *world) remove(member int, uid string) {
 // has gives "uid=summary" of each item, sorted.
 func (w *world) has(member int) string {
 	var all []string
-	for _, text := range w.stores[member].Texts() {
+	for _, text := range w.places[member].Texts() {
 		i := item.Read([]byte(text))
 		all = append(all, string(i.UID)+"="+i.Summary)
 	}
@@ -142,32 +161,33 @@ func (w *world) want(member int, items string) {
 
 func (w *world) all(items string) {
 	w.t.Helper()
-	for i := range w.stores {
+	for i := range w.places {
 		w.want(i, items)
 	}
 }
 
 func (w *world) writes() int {
 	n := 0
-	for _, s := range w.stores {
-		n += s.Counts().Writes()
+	for _, p := range w.places {
+		n += p.Counts().Writes()
 	}
 	return n
 }
 
 func (w *world) reset() {
-	for _, s := range w.stores {
-		s.ResetCounts()
+	for _, p := range w.places {
+		p.ResetCounts()
 	}
 }
 
 // quiet says that another run does nothing, and the one after it does not even ask.
 func (w *world) quiet() {
 	w.t.Helper()
+	w.rest()
 	w.reset()
 	w.sync()
-	for i, s := range w.stores {
-		if c := s.Counts(); c.Writes() > 0 || c.Fetched > 0 {
+	for i, p := range w.places {
+		if c := p.Counts(); c.Writes() > 0 || c.Fetched > 0 {
 			w.t.Errorf("a second run did something at %s: %+v (%v)", w.members[i].ID, c, w.steps)
 		}
 	}
@@ -234,7 +254,7 @@ func (w *world) conflictID() string {
 }
 
 func (w *world) text(member int, uid string) []byte {
-	for _, text := range w.stores[member].Texts() {
+	for _, text := range w.places[member].Texts() {
 		if item.Read([]byte(text)).UID == engine.UID(uid) {
 			return []byte(text)
 		}
