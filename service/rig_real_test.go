@@ -15,6 +15,7 @@ import (
 	"github.com/adrg/xdg"
 	"go.uber.org/goleak"
 
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/service/lab"
 )
@@ -51,10 +52,25 @@ func (s *syncBuffer) String() string {
 
 func home(t *testing.T) *rig {
 	t.Helper()
-	d := &rig{T: t, HomeDir: lab.Home(t), bus: lab.Bus(t)}
+	bus := lab.Bus(t)
+	d := homeAt(t, bus.Address)
+	d.bus = bus
+	return d
+}
+
+// homeOn is home on a bus of another kind, which the test does not end.
+func homeOn(t *testing.T, bus bustest.Bus) *rig {
+	t.Helper()
+	address, _ := bus.Start(t)
+	return homeAt(t, address)
+}
+
+func homeAt(t *testing.T, address string) *rig {
+	t.Helper()
+	d := &rig{T: t, HomeDir: lab.Home(t)}
 	for name, value := range map[string]string{
 		"HOME": d.Dir, "XDG_CONFIG_HOME": d.Config, "XDG_STATE_HOME": d.State, "XDG_DATA_HOME": d.Share,
-		"XDG_CACHE_HOME": d.Cache, "XDG_RUNTIME_DIR": d.Runtime, "DBUS_SESSION_BUS_ADDRESS": d.bus.Address,
+		"XDG_CACHE_HOME": d.Cache, "XDG_RUNTIME_DIR": d.Runtime, "DBUS_SESSION_BUS_ADDRESS": address,
 	} {
 		t.Setenv(name, value)
 	}
