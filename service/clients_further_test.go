@@ -1,0 +1,33 @@
+//go:build real && further
+
+package service
+
+import (
+	"testing"
+
+	"davbus.org/davbus/dbusapi/bustest"
+)
+
+// qtClient compiles the client of QtDBus.
+func qtClient(t *testing.T) string {
+	t.Helper()
+	dir := built(t,
+		[]string{"qdbusxml2cpp", "-i", "davbus_types.h", "-p", "DIR/manager", interfaces + ".Manager.xml"},
+		[]string{"qdbusxml2cpp", "-i", "davbus_types.h", "-p", "DIR/conflict", interfaces + ".Conflict.xml"},
+		[]string{"moc", "DIR/manager.h", "-o", "DIR/manager_moc.cpp"},
+		[]string{"moc", "DIR/conflict.h", "-o", "DIR/conflict_moc.cpp"},
+		[]string{"moc", "testdata/clients/client.cpp", "-o", "DIR/client.moc"},
+		append([]string{"g++", "-O0", "-fPIC", "-IDIR", "-Itestdata/clients", "-o", "DIR/client", "testdata/clients/client.cpp",
+			"DIR/manager.cpp", "DIR/conflict.cpp", "DIR/manager_moc.cpp", "DIR/conflict_moc.cpp"}, flags(t, "Qt5DBus")...))
+	return dir + "/client"
+}
+
+func TestFurtherOneScriptWithEveryLibraryOnBothBuses(t *testing.T) {
+	clients := three(t)
+	clients["QtDBus in C++"] = []string{qtClient(t)}
+	clients["GJS"] = []string{"gjs", "testdata/clients/client.js", "../data/dbus-1/interfaces"}
+	clients["libdbus in Python"] = []string{"/usr/bin/python3", "testdata/clients/client_dbus.py"}
+	for _, bus := range bustest.Buses() {
+		clientsSay(t, bus, clients)
+	}
+}
