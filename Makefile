@@ -38,6 +38,7 @@ install: build
 	sed 's|@bindir@|$(bindir)|' data/dbus-1/services/org.davbus.Sync1.service.in \
 		>$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service
 	sed 's|@bindir@|$(bindir)|' data/systemd/user/davbus.service.in >$(DESTDIR)$(unitdir)/davbus.service
+	install -m 644 data/systemd/user/davbus.socket $(DESTDIR)$(unitdir)
 	cp -R data/config/. $(DESTDIR)$(datadir)/doc/davbus/examples
 	install -d $(DESTDIR)$(libexecdir) $(DESTDIR)$(datadir)/davbus/plugins
 	for id in $(PLUGINS); do \
@@ -52,12 +53,14 @@ install: build
 
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/davbusd $(DESTDIR)$(bindir)/davbus \
-		$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service $(DESTDIR)$(unitdir)/davbus.service \
+		$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service $(DESTDIR)$(unitdir)/davbus.service $(DESTDIR)$(unitdir)/davbus.socket \
 		$(DESTDIR)$(datadir)/dbus-1/interfaces/org.davbus.*.xml
 	for page in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
 	for id in $(PLUGINS); do \
 		rm -f $(DESTDIR)$(libexecdir)/davbus-$$id $(DESTDIR)$(datadir)/davbus/plugins/$$id.yaml; done
 	rm -rf $(DESTDIR)$(datadir)/doc/davbus
+	for d in $(libexecdir) $(datadir)/davbus/plugins $(datadir)/davbus; do \
+		rmdir $(DESTDIR)$$d 2>/dev/null || true; done
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...

@@ -225,8 +225,8 @@ type Checker interface {
 	Check(ctx context.Context, step func(Step)) error
 }
 
-// A Step is one step of a check: "stat", "connect", "uid", "tls", "options",
-// "login", "principal", "collections".
+// A Step is one step of a check: "proxy", "resolve", "stat", "connect", "uid",
+// "tls", "options", "login", "principal", "collections".
 type Step struct {
 	Name   string
 	Detail string

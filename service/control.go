@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/dbusapi/conn/callers"
@@ -24,15 +21,15 @@ type sockets struct {
 }
 
 // listen opens the control socket. Clients wait until it is served. It is the one
-// that systemd made, if it made one.
-func (p *program) listen() (*sockets, error) {
+// that was handed over, if one was.
+func (p *program) listen(handed *os.File) (*sockets, error) {
 	dir, err := sock.OpenDir(p.dirs.runtime)
 	if err != nil {
 		return nil, err
 	}
 	o := control.Options()
-	if o.Adopt = inherited(os.Getenv, os.Getpid(), "control"); o.Adopt != nil {
-		defer o.Adopt.Close()
+	if o.Adopt = handed; handed != nil {
+		defer handed.Close()
 	}
 	o.Refused = func(cred peer.Cred, reason error) {
 		p.log.fault(fmt.Sprintf("a client of the control socket was refused: uid %d, pid %d", cred.UID, cred.PID), reason)
@@ -60,22 +57,6 @@ func (s *sockets) serve(ctx context.Context, p *program, face *dbusapi.Face) {
 func (s *sockets) close() {
 	s.control.Close()
 	s.dir.Close()
-}
-
-// inherited finds a socket that was handed over under a name, as systemd does;
-// nil if there is none.
-func inherited(getenv func(string) string, self int, name string) *os.File {
-	if getenv("LISTEN_PID") != strconv.Itoa(self) {
-		return nil
-	}
-	const first = 3
-	count, err := strconv.Atoi(getenv("LISTEN_FDS"))
-	for i, n := range strings.Split(getenv("LISTEN_FDNAMES"), ":") {
-		if err == nil && i < count && n == name {
-			return os.NewFile(uintptr(first+i), filepath.Join("inherited", name))
-		}
-	}
-	return nil
 }
 
 // registry is the face's commands, as the control socket takes them.

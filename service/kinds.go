@@ -10,6 +10,7 @@ import (
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
+	"davbus.org/davbus/transports/route"
 	"davbus.org/davbus/transports/web"
 )
 
@@ -19,6 +20,8 @@ type kinds struct {
 	dirs    dirs
 	secrets *secrets
 	plugins *plugins
+	handed  *route.Handed // for fd routes; nil for none
+	log     *log          // of what programs of routes say; nil for none
 
 	mu      sync.Mutex
 	clients map[*web.Client]bool // open ones

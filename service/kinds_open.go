@@ -143,7 +143,7 @@ func (k *kinds) client(cfg engine.AccountConfig, where, user string, s keeper.Ac
 		return "", nil, err
 	}
 	o := web.Options{
-		Route: &route.Dialer{Route: r, Env: k.env()}, Auth: text("auth"), CAFile: text("ca-file"), Pin: text("tls-pin"),
+		Route: &route.Dialer{Route: r, Env: k.env(cfg.ID)}, Auth: text("auth"), CAFile: text("ca-file"), Pin: text("tls-pin"),
 		Host: text("host"), UserAgent: text("user-agent"),
 		Login: func(ctx context.Context) (string, string, error) {
 			if user == "" {
@@ -179,8 +179,12 @@ func (k *kinds) closer(c *web.Client) func() {
 	}
 }
 
-func (k *kinds) env() route.Env {
-	return route.Env{RuntimeDir: k.dirs.session, Home: k.dirs.home}
+func (k *kinds) env(id engine.AccountID) route.Env {
+	env := route.Env{RuntimeDir: k.dirs.session, Home: k.dirs.home, Handed: k.handed}
+	if k.log != nil {
+		env.Says = func(line string) { k.log.program(string(id), line) }
+	}
+	return env
 }
 
 // davSyntax checks the route and the URL as far as they can be read.
@@ -216,7 +220,7 @@ func (k *kinds) davPlace(p engine.Params) keeper.Place {
 	place := keeper.Place{URL: where, Transport: r.Kind, Address: r.Addr}
 	switch {
 	case r.Kind == route.Unix:
-		if path, err := (&route.Dialer{Route: r, Env: k.env()}).Path(); err == nil {
+		if path, err := (&route.Dialer{Route: r, Env: k.env("")}).Path(); err == nil {
 			place.Address = path
 		}
 	case r.Kind == route.TCP && r.Addr == "":

@@ -72,6 +72,11 @@ func (l *log) plugin(account, level, text string) {
 	e.Str("account", account).Str("says", text).Msg("plugin")
 }
 
+// program passes on what the program of a route writes to its standard error.
+func (l *log) program(account, text string) {
+	l.out.Info().Str("account", account).Str("says", text).Msg("route")
+}
+
 // configured takes the level of a configuration that was loaded anew, unless the
 // command line named one.
 func (l *log) configured(d config.Daemon) {

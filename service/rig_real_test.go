@@ -5,10 +5,13 @@ package service
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +23,23 @@ import (
 	"davbus.org/davbus/service/lab"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets this program be a davbusd of its own, for tests of what a process
+// gets from whoever starts it.
+func TestMain(m *testing.M) {
+	if os.Getenv("DAVBUS_TEST_DAEMON") == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := Run(ctx, Options{LogLevel: "debug", Log: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// patience bounds what is waited for.
+const patience = 30 * time.Second
 
 type rig struct {
 	*testing.T

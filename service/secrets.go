@@ -47,6 +47,7 @@ type secretKey struct {
 // runs it once; a token is printed anew when it is asked for later.
 type printed struct {
 	value []byte
+	by    []string
 	at    time.Time
 }
 
@@ -84,7 +85,7 @@ func (a accountSecrets) Get(ctx context.Context, name string) ([]byte, error) {
 		return bytes.Clone(value), nil
 	}
 	if argv := command(a.cfg, name); argv != nil {
-		if last.value != nil && time.Since(last.at) < printedFor {
+		if slices.Equal(last.by, argv) && time.Since(last.at) < printedFor {
 			return bytes.Clone(last.value), nil
 		}
 		value, err := firstLine(ctx, argv)
@@ -93,7 +94,7 @@ func (a accountSecrets) Get(ctx context.Context, name string) ([]byte, error) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.printed[key] = printed{value, time.Now()}
+		s.printed[key] = printed{value, argv, time.Now()}
 		return bytes.Clone(value), nil
 	}
 	if s.keyring == nil {

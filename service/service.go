@@ -35,6 +35,8 @@ type Options struct {
 // Run runs the daemon until ctx ends, somebody calls Quit, or it was idle for
 // long enough. An error says why it cannot go on.
 func Run(ctx context.Context, o Options) error {
+	control, routes := handed(os.Getpid(), os.Getenv, os.Unsetenv, inherit)
+	defer routes.Close()
 	d, err := findDirs(os.Getenv)
 	if err != nil {
 		return err
@@ -81,6 +83,7 @@ func Run(ctx context.Context, o Options) error {
 	keyring := p.openKeyring(address)
 	defer keyring.Close()
 	p.kinds = newKinds(d, p.secrets, p.plugins)
+	p.kinds.handed, p.kinds.log = routes, p.log
 	p.keeper, err = keeper.New(keeper.Options{
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
 		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
@@ -92,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 	if opened.SetAside != "" {
 		p.log.say("the ledger was damaged and was set aside as " + opened.SetAside + "; the next sync compares everything, and deletes nothing")
 	}
-	return p.serve(ctx, bus, tree, o, cfg)
+	return p.serve(ctx, bus, tree, o, cfg, control)
 }
 
 // program is the running daemon.
@@ -144,9 +147,9 @@ func taken(ctx context.Context, bus *conn.Conn) error {
 }
 
 // serve runs everything until something asks for the end.
-func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config) error {
+func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config, control *os.File) error {
 	var err error
-	if p.sockets, err = p.listen(); err != nil {
+	if p.sockets, err = p.listen(control); err != nil {
 		return err
 	}
 	defer p.sockets.close()

@@ -31,25 +31,26 @@ type commands struct {
 	JSON    bool             `help:"Print JSON: one document, or one object a line where lines come as things happen."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Account   accountCmd   `cmd:"" help:"Servers and folders: where collections come from."`
-	Group     groupCmd     `cmd:"" help:"What is kept in step with what."`
-	Sync      syncCmd      `cmd:"" help:"Bring a group, an account, a collection or everything into step now."`
-	Status    statusCmd    `cmd:"" help:"How everything stands."`
-	Watch     watchCmd     `cmd:"" help:"Tell what happens, as it happens."`
-	Conflicts conflictsCmd `cmd:"" help:"Items that were changed in different ways, left as they are."`
-	Problems  problemsCmd  `cmd:"" help:"Items that could not be synced, and why."`
-	Held      heldCmd      `cmd:"" help:"Deletions that wait for you because they are suspiciously many."`
-	Plugin    pluginCmd    `cmd:"" help:"Programs that keep items for davbus: see davbus-plugin(7)."`
-	Log       logCmd       `cmd:"" help:"What finished jobs did."`
-	Resolve   resolveCmd   `cmd:"" help:"Settle a conflict."`
-	Versions  versionsCmd  `cmd:"" help:"What items were before they were overwritten or deleted."`
-	Restore   restoreCmd   `cmd:"" help:"Bring an earlier version of an item back."`
-	Undo      undoCmd      `cmd:"" help:"Put back what a job overwrote or deleted."`
-	Why       whyCmd       `cmd:"" help:"Why an item is as it is: which member, job and rule."`
-	Repair    repairCmd    `cmd:"" help:"Give items without UID, or with a UID that is there twice, a new one."`
-	Export    exportCmd    `cmd:"" help:"Write all items of a collection to standard output."`
-	Serve     serveCmd     `cmd:"" help:"Offer a collection as CalDAV or CardDAV on a private socket, and print its path."`
-	Reload    reloadCmd    `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
+	Account   accountCmd      `cmd:"" help:"Servers and folders: where collections come from."`
+	Check     accountCheckCmd `cmd:"" hidden:""`
+	Group     groupCmd        `cmd:"" help:"What is kept in step with what."`
+	Sync      syncCmd         `cmd:"" help:"Bring a group, an account, a collection or everything into step now."`
+	Status    statusCmd       `cmd:"" help:"How everything stands."`
+	Watch     watchCmd        `cmd:"" help:"Tell what happens, as it happens."`
+	Conflicts conflictsCmd    `cmd:"" help:"Items that were changed in different ways, left as they are."`
+	Problems  problemsCmd     `cmd:"" help:"Items that could not be synced, and why."`
+	Held      heldCmd         `cmd:"" help:"Deletions that wait for you because they are suspiciously many."`
+	Plugin    pluginCmd       `cmd:"" help:"Programs that keep items for davbus: see davbus-plugin(7)."`
+	Log       logCmd          `cmd:"" help:"What finished jobs did."`
+	Resolve   resolveCmd      `cmd:"" help:"Settle a conflict."`
+	Versions  versionsCmd     `cmd:"" help:"What items were before they were overwritten or deleted."`
+	Restore   restoreCmd      `cmd:"" help:"Bring an earlier version of an item back."`
+	Undo      undoCmd         `cmd:"" help:"Put back what a job overwrote or deleted."`
+	Why       whyCmd          `cmd:"" help:"Why an item is as it is: which member, job and rule."`
+	Repair    repairCmd       `cmd:"" help:"Give items without UID, or with a UID that is there twice, a new one."`
+	Export    exportCmd       `cmd:"" help:"Write all items of a collection to standard output."`
+	Serve     serveCmd        `cmd:"" help:"Offer a collection as CalDAV or CardDAV on a private socket, and print its path."`
+	Reload    reloadCmd       `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
 }
 
 const description = `davbus keeps calendars, tasks and contacts in step: CalDAV and CardDAV servers and

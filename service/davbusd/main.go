@@ -30,6 +30,7 @@ func main() {
 	signal.Notify(reload, syscall.SIGHUP)
 	o := service.Options{LogLevel: flags.LogLevel, Log: os.Stderr, Reload: reload}
 	if flags.ReadyFD >= 0 {
+		syscall.CloseOnExec(flags.ReadyFD) // no program that we start is to hold it
 		o.Ready = os.NewFile(uintptr(flags.ReadyFD), "ready-fd")
 	}
 	if err := service.Run(ctx, o); err != nil {

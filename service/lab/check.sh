@@ -29,6 +29,12 @@ lint() {
 datafiles() {
 	for f in data/dbus-1/interfaces/*.xml; do xmllint --noout --nonet "$f"; done
 	for f in data/man/*.scd; do scdoc <"$f" >/dev/null || { echo "$f: scdoc refuses it"; return 1; }; done
+	# What is installed is removed again, to the last folder of ours.
+	to=$(mktemp -d)
+	make -s install DESTDIR="$to" PREFIX=/usr && make -s uninstall DESTDIR="$to" PREFIX=/usr
+	left=$(find "$to" ! -type d -o -name '*davbus*')
+	rm -rf "$to"
+	[ -z "$left" ] || { echo "make uninstall leaves:"; echo "$left"; return 1; }
 }
 # With Go alone: what a newcomer types first. Also the long simulations, which the race detector would slow too much.
 plain() { go test ./...; }

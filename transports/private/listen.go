@@ -89,9 +89,15 @@ func (l *Listener) adopt() error {
 	raw, err := u.SyscallConn()
 	if err == nil {
 		var inner error
-		if err = raw.Control(func(fd uintptr) { inner = wantCredentials(int(fd)) }); err == nil {
-			err = inner
-		}
+		err = errors.Join(raw.Control(func(fd uintptr) {
+			var listens int
+			if listens, inner = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); inner == nil && listens == 0 {
+				inner = errors.New("the socket that was handed over does not listen")
+			}
+			if inner == nil {
+				inner = wantCredentials(int(fd))
+			}
+		}), inner)
 	}
 	if err != nil {
 		u.Close()

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 
 	"davbus.org/davbus/transports/peer"
@@ -20,12 +18,11 @@ type Env struct {
 	RuntimeDir string // for %t; "" if there is none
 	Home       string // for ~
 
-	// File gives the descriptor that was handed over under a name; the dialer
-	// closes it. Nil if none was.
-	File func(name string) (*os.File, error)
+	Handed *Handed // what fd routes lead to; nil for none
 
-	// Stderr takes what a program of an exec route says; nil drops it.
-	Stderr io.Writer
+	// Says is told each line that a program of an exec route writes to its
+	// standard error, by a goroutine of its own; nil drops them.
+	Says func(line string)
 }
 
 // An Unavailable says that a route does not lead to a server now. It says
@@ -51,19 +48,23 @@ type Dialer struct {
 	Route Route
 	Env   Env
 
-	tcp   net.Dialer
-	mu    sync.Mutex
-	spent bool // the descriptor was handed out
+	tcp net.Dialer
 }
 
-// A Report is told each step of a dial: "stat", "connect", "uid", in this
-// order, with what was found or why it failed.
+// A Report is told each step of a dial: "resolve" and "connect", or "stat",
+// "connect" and "uid", in this order, with what was found or why it failed.
 type Report func(step, detail string, err error)
+
+func (r Report) tell(step, detail string, err error) {
+	if r != nil {
+		r(step, detail, err)
+	}
+}
 
 // Dial connects. addr is host and port of the URL, for plain TCP. Before it
 // returns a Unix socket, the server's user is checked.
 func (d *Dialer) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	return d.Probe(ctx, addr, func(string, string, error) {})
+	return d.Probe(ctx, addr, nil)
 }
 
 // Probe is Dial that tells each step.
@@ -74,13 +75,18 @@ func (d *Dialer) Probe(ctx context.Context, addr string, report Report) (net.Con
 	case Unix:
 		return d.dialUnix(ctx, report)
 	case FD:
-		return d.takeFD(report)
+		c, err := d.Env.Handed.take(ctx, d.Route.Addr)
+		if err != nil && ctx.Err() == nil && !errors.As(err, new(*peer.Refusal)) {
+			err = d.lost("fd", err)
+		}
+		report.tell("connect", d.Route.Addr, err)
+		return c, err
 	case Exec:
 		c, err := startExec(ctx, d.Route.Argv, d.Env)
 		if err != nil {
 			err = d.lost("exec", err)
 		}
-		report("connect", strings.Join(d.Route.Argv[:1], ""), err)
+		report.tell("connect", strings.Join(d.Route.Argv[:1], ""), err)
 		return c, err
 	}
 	return nil, &Invalid{d.Route.String(), "it was not parsed"}
@@ -94,27 +100,38 @@ func (d *Dialer) dialTCP(ctx context.Context, addr string, report Report) (net.C
 	if d.Route.Addr != "" {
 		addr = d.Route.Addr
 	}
-	c, err := d.tcp.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	fail := func(step string, err error) (net.Conn, error) {
+		err = explainTCP(addr, err)
 		if d.Route.Addr != "" && ctx.Err() == nil {
-			err = d.lost("connect", err)
+			err = d.lost(step, err)
 		}
-		report("connect", addr, err)
+		report.tell(step, addr, err)
 		return nil, err
 	}
-	report("connect", c.RemoteAddr().String(), nil)
+	if host, _, err := net.SplitHostPort(addr); report != nil && err == nil && net.ParseIP(host) == nil {
+		found, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			return fail("resolve", err)
+		}
+		report.tell("resolve", host+" is "+strings.Join(found, ", "), nil)
+	}
+	c, err := d.tcp.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return fail("connect", err)
+	}
+	report.tell("connect", c.RemoteAddr().String(), nil)
 	return c, nil
 }
 
 func (d *Dialer) dialUnix(ctx context.Context, report Report) (net.Conn, error) {
 	path, err := d.Path()
 	if err != nil {
-		report("stat", d.Route.Addr, err)
+		report.tell("stat", d.Route.Addr, err)
 		return nil, err
 	}
 	if !strings.HasPrefix(path, "@") {
 		err := d.stat(path)
-		report("stat", path, err)
+		report.tell("stat", path, err)
 		if err != nil {
 			return nil, err
 		}
@@ -123,12 +140,12 @@ func (d *Dialer) dialUnix(ctx context.Context, report Report) (net.Conn, error) 
 	if err != nil && ctx.Err() == nil {
 		err = d.lost("connect", explain(path, err))
 	}
-	report("connect", path, err)
+	report.tell("connect", path, err)
 	if err != nil {
 		return nil, err
 	}
 	cred, err := peer.Server(c.(*net.UnixConn))
-	report("uid", fmt.Sprint(cred.UID), err)
+	report.tell("uid", fmt.Sprint(cred.UID), err)
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -168,7 +185,23 @@ func (d *Dialer) stat(path string) error {
 	return nil
 }
 
-// explain says what people can do about the three usual failures.
+// explainTCP says what people can do about the usual failures.
+func explainTCP(addr string, err error) error {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	switch {
+	case ok && dns.IsNotFound:
+		return fmt.Errorf("there is no host %s: check how it is spelled in the url (%w)", dns.Name, err)
+	case ok:
+		return fmt.Errorf("the name %s cannot be looked up: check the connection to the network (%w)", dns.Name, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nobody listens at %s: the server is down, or the port is another (%w)", addr, err)
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return fmt.Errorf("no way leads to %s: check the connection to the network (%w)", addr, err)
+	}
+	return err
+}
+
+// explain is the same for the path of a socket.
 func explain(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -179,35 +212,4 @@ func explain(path string, err error) error {
 		return fmt.Errorf("this user may not connect to %s (%w)", path, err)
 	}
 	return err
-}
-
-// takeFD hands out the one connection there is. Once it is closed, the route
-// is unavailable until the service gets a new one.
-func (d *Dialer) takeFD(report Report) (c net.Conn, err error) {
-	defer func() { report("connect", d.Route.Addr, err) }()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.spent {
-		return nil, d.lost("fd", fmt.Errorf("the connection that was handed over as %s has been used up", d.Route.Addr))
-	}
-	if d.Env.File == nil {
-		return nil, d.lost("fd", fmt.Errorf("no descriptor %s was handed to the service", d.Route.Addr))
-	}
-	f, err := d.Env.File(d.Route.Addr)
-	if err != nil {
-		return nil, d.lost("fd", err)
-	}
-	c, err = net.FileConn(f)
-	f.Close()
-	if err != nil {
-		return nil, d.lost("fd", fmt.Errorf("descriptor %s is not a connected socket: %w", d.Route.Addr, err))
-	}
-	d.spent = true
-	if u, ok := c.(*net.UnixConn); ok {
-		if _, err := peer.Server(u); err != nil {
-			c.Close()
-			return nil, err
-		}
-	}
-	return c, nil
 }

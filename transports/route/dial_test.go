@@ -1,7 +1,6 @@
 package route
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -71,8 +70,8 @@ func TestEachKindOfRouteLeadsToItsServer(t *testing.T) {
 }
 
 func TestAProgramGetsWhatIsSentAndEndsWithItsConnection(t *testing.T) {
-	var said bytes.Buffer
-	d := dialer(t, `exec:sh -c 'echo ready >&2; cat; echo over'`, Env{Stderr: &said})
+	said := make(chan string, 10)
+	d := dialer(t, `exec:sh -c 'printf "re" >&2; printf "ady\n%05000d\nlost" 0 >&2; cat; echo over'`, Env{Says: func(line string) { said <- line }})
 	c, err := d.Dial(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -83,8 +82,8 @@ func TestAProgramGetsWhatIsSentAndEndsWithItsConnection(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 	c.Close()
-	if said.String() != "ready\n" {
-		t.Errorf("it said %q", said.String())
+	if one, two := <-said, <-said; one != "ready" || len(two) != 4096 || len(said) != 0 {
+		t.Errorf("it said %q and %d bytes, and %d more lines", one, len(two), len(said))
 	}
 	// One that does not end by itself, nor when it is asked to.
 	stubborn, err := dialer(t, `exec:sh -c 'trap "" TERM; echo x; while :; do read y || sleep 0.05; done'`, Env{}).Dial(t.Context(), "")
@@ -152,26 +151,6 @@ func TestAPathThatGrowsTooLongIsToldSo(t *testing.T) {
 	d.Env.RuntimeDir = "/" + strings.Repeat("r", MaxPath-52)
 	if p, err := d.Path(); err != nil || len(p) != MaxPath {
 		t.Errorf("%d bytes, %v", len(p), err)
-	}
-}
-
-func TestADescriptorIsHandedOutOnce(t *testing.T) {
-	ours, theirs, err := socketPair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs.WriteString("!")
-	theirs.Close()
-	d := dialer(t, "fd:server", Env{File: func(name string) (*os.File, error) {
-		if name != "server" {
-			t.Errorf("asked for %q", name)
-		}
-		return ours, nil
-	}})
-	says(t, d, "", "!")
-	_, err = d.Dial(t.Context(), "")
-	if u, ok := errors.AsType[*Unavailable](err); !ok || !strings.Contains(u.Error(), "used up") {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -3,9 +3,33 @@
 package route
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
+
+// rightsSpace is room for more descriptors than are expected, so that too many
+// are seen and closed.
+var rightsSpace = syscall.CmsgSpace(4 * 8)
+
+// filesOf takes the descriptors out of what came beside the bytes. They are
+// closed in programs that are started later.
+func filesOf(rights []byte) (files []*os.File, err error) {
+	messages, err := syscall.ParseSocketControlMessage(rights)
+	for _, m := range messages {
+		fds, bad := syscall.ParseUnixRights(&m)
+		err = errors.Join(err, bad)
+		for _, fd := range fds {
+			syscall.CloseOnExec(fd)
+			files = append(files, os.NewFile(uintptr(fd), "handed back"))
+		}
+	}
+	return files, err
+}
+
+func brokenPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
 
 func socketPair() (ours, theirs *os.File, err error) {
 	syscall.ForkLock.RLock()

@@ -4,11 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEverySpellingHasOneCanonicalForm(t *testing.T) {
 	for via, want := range map[string]string{

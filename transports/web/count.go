@@ -72,3 +72,11 @@ func (c *counted) Write(p []byte) (int, error) {
 	c.c.out.Add(uint64(n))
 	return n, err
 }
+
+// Busy tells a connection of which there is only one whether something is under
+// way on it.
+func (c *counted) Busy(n int32) {
+	if b, ok := c.Conn.(interface{ Busy(int32) }); ok {
+		b.Busy(n)
+	}
+}

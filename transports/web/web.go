@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,10 @@ type Options struct {
 	// MaxBody is how large one answer may be once decoded (64 MiB).
 	MaxBody int64
 }
+
+// resting is how long the only connection of an fd route is kept from others when
+// nothing is under way on it.
+const resting = 100 * time.Millisecond
 
 // MaxBody is the default limit of one decoded answer.
 const MaxBody = 64 << 20
@@ -105,7 +110,12 @@ func New(o Options) (*Client, error) {
 	case !o.Route.Route.Private():
 		c.wire.Proxy = http.ProxyFromEnvironment
 	case o.Route.Route.Kind == route.FD:
-		c.wire.MaxConnsPerHost, c.wire.IdleConnTimeout = 1, 0 // there is no second connection
+		// There is no second connection, so this one is given back when nobody
+		// asks anything; one with TLS in it is not worth anything after that.
+		c.wire.MaxConnsPerHost, c.wire.IdleConnTimeout = 1, resting
+		if slices.ContainsFunc(o.Origins, func(u *url.URL) bool { return u.Scheme == "https" }) {
+			c.wire.IdleConnTimeout = 0
+		}
 	}
 	return c, nil
 }
@@ -233,9 +243,9 @@ func (c *Client) once(req *http.Request) (*http.Response, error) {
 	})
 	// It runs from when the request was sent: dialling and writing have limits of
 	// their own, and a large body takes its time.
-	sent := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { timer.Reset(c.patience(req)) },
-	})
+	trace := busy()
+	trace.WroteRequest = func(httptrace.WroteRequestInfo) { timer.Reset(c.patience(req)) }
+	sent := httptrace.WithClientTrace(ctx, trace)
 	resp, err := c.wire.RoundTrip(req.WithContext(sent))
 	answered.Store(true) // some servers answer before they have heard all
 	timer.Stop()
@@ -250,6 +260,25 @@ func (c *Client) once(req *http.Request) (*http.Response, error) {
 	c.count.answered(resp.StatusCode)
 	resp.Request = req
 	return c.guardBody(ctx, cancel, resp)
+}
+
+// busy tells a connection when an exchange on it begins, and when it has ended
+// as it should.
+func busy() *httptrace.ClientTrace {
+	var on atomic.Value // its func(int32), for the goroutine that reads the answer
+	return &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			if b, ok := i.Conn.(*counted); ok {
+				on.Store(b.Busy)
+				b.Busy(1)
+			}
+		},
+		PutIdleConn: func(err error) {
+			if count, ok := on.Load().(func(int32)); ok && err == nil {
+				count(-1)
+			}
+		},
+	}
 }
 
 func (c *Client) patience(req *http.Request) time.Duration {
