@@ -27,7 +27,11 @@ check:
 check-all:
 	@sh service/lab/check.sh setup_all build further
 
-MAN = davbus.1 davbusd.8 davbus-config.5 davbus-plugin.7
+# The page of the interface is made of the XML; a test compares the two.
+man:
+	$(GO) run ./data/gen
+
+MAN = davbus.1 davbusd.8 davbus-config.5 davbus-dbus.5 davbus-plugin.7
 PLUGINS = todotxt
 
 install: build

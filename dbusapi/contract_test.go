@@ -71,10 +71,8 @@ func ourErrors(t *testing.T) map[string]bool {
 		}
 		if _, catalogue, ok := strings.Cut(text, "  org.davbus.Sync1.Error.\n"); ok {
 			catalogue, _, _ = strings.Cut(catalogue, "-->")
-			for _, line := range strings.Split(catalogue, "\n") {
-				for _, word := range regexp.MustCompile(`(?:^ {4}|, |  )([A-Z][a-z]+[A-Za-z]*)\b`).FindAllStringSubmatch(line, -1) {
-					out[word[1]] = true
-				}
+			for _, line := range regexp.MustCompile(`(?m)^ {4}([A-Z]\w+) {2,}\w.*$`).FindAllStringSubmatch(catalogue, -1) {
+				out[line[1]] = true
 			}
 		}
 	}

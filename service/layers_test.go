@@ -19,7 +19,8 @@ const module = "davbus.org/davbus/"
 // standard library and what that entry lists: ours without the module's name,
 // with a slash at the end everything below. Tests are free.
 var layers = map[string][]string{
-	"data": {},
+	"data":     {},
+	"data/gen": {"data"},
 
 	"engine":                   {"engine"},
 	"engine/item":              {"engine", "engine/item"},
