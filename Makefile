@@ -43,7 +43,7 @@ install: build
 		>$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service
 	sed 's|@bindir@|$(bindir)|' data/systemd/user/davbus.service.in >$(DESTDIR)$(unitdir)/davbus.service
 	install -m 644 data/systemd/user/davbus.socket $(DESTDIR)$(unitdir)
-	cp -R data/config/. $(DESTDIR)$(datadir)/doc/davbus/examples
+	cp -R data/config/. data/examples/. $(DESTDIR)$(datadir)/doc/davbus/examples
 	install -d $(DESTDIR)$(libexecdir) $(DESTDIR)$(datadir)/davbus/plugins
 	for id in $(PLUGINS); do \
 		install -m 755 data/plugins/davbus-$$id $(DESTDIR)$(libexecdir) && \

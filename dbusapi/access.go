@@ -50,6 +50,7 @@ var classes = map[string]class{
 	ifShell + ".Status":                  read,
 	ifControl + ".GetStatistics":         read,
 	ifPluginManager + ".ListActivatable": read,
+	ifIntroducer + ".ListOffers":         read,
 	ifJob + ".GetReport":                 read,
 	ifCollection + ".ListVersions":       read,
 
@@ -66,6 +67,9 @@ var classes = map[string]class{
 	ifJob + ".Watch":         run,
 	ifJob + ".Unwatch":       run,
 	ifJob + ".Cancel":        run,
+
+	// To whom and what is the owner's to decide: see "accept-from" of Register.
+	ifIntroducer + ".Introduce": run,
 
 	ifConflict + ".GetVersions": content,
 	ifConflict + ".OpenVersion": content,

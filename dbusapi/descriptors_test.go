@@ -15,6 +15,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/transports/intro"
 )
 
 func TestASecretIsReadToItsEndAndBounded(t *testing.T) {
@@ -186,6 +187,17 @@ func secretFile(t *testing.T) dbus.UnixFD {
 	}
 	t.Cleanup(func() { f.Close() })
 	return dbus.UnixFD(f.Fd())
+}
+
+// socketFile is one end of a pair of sockets.
+func socketFile(t *testing.T) dbus.UnixFD {
+	t.Helper()
+	mine, theirs, err := intro.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mine.Close(); theirs.Close() })
+	return dbus.UnixFD(theirs.Fd())
 }
 
 func closeFiles(body []any) {

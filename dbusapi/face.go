@@ -37,6 +37,9 @@ type Face struct {
 	lastStream atomic.Uint32
 	streams    sync.WaitGroup // those that are not closed
 
+	names    sync.Mutex
+	followed map[string]func() // owners of names: stops following one
+
 	lastCall atomic.Int64 // in nanoseconds since the epoch
 
 	closing context.Context // done when calls that wait must give up
@@ -50,7 +53,7 @@ func NewTree() (*tree.Tree, error) { return tree.New(Root, data.Interfaces) }
 // New fills a tree of NewTree with everything that the Host has, silently: nobody
 // knows our name yet. Calls that come before Serve wait for it.
 func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
-	f := &Face{host: host, log: log, callers: &localCallers{Callers: callers, here: map[string]*Local{}}, facts: host.Facts(), tree: t, view: newView()}
+	f := &Face{host: host, log: log, callers: &localCallers{Callers: callers, here: map[string]*Local{}}, facts: host.Facts(), tree: t, view: newView(), followed: map[string]func(){}}
 	f.closing, f.close = context.WithCancel(context.Background())
 	f.ration = newRation(f.view)
 	f.bonds = newBonds(f)
@@ -65,6 +68,9 @@ func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
 	f.pub = &publisher{
 		tree: t, fixed: fixed, view: f.view, objects: map[dbus.ObjectPath]*object{}, items: map[engine.MemberID]*itemNames{},
 		parts: parts{f.account, f.collection, f.group, f.job, f.conflict},
+	}
+	if i, ok := host.(Introducer); ok {
+		i.NamesChanged(f.namesChanged)
 	}
 	snapshot, sub := host.Watch()
 	f.sub = sub

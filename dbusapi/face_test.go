@@ -32,6 +32,7 @@ type bench struct {
 	bus     *fakeBus
 	client  *dbus.Conn
 	signals chan *dbus.Signal
+	peer    *fakePeer
 	stop    func() error // ends Serve, once
 	leave   func()       // closes the connection to a real bus
 }
@@ -52,6 +53,10 @@ func open(t *testing.T) *bench {
 	b.client = bustest.Serve(t, tr)
 	b.signals = make(chan *dbus.Signal, 10000)
 	b.client.Signal(b.signals)
+	b.peer = &fakePeer{got: make(chan arrival, 100)}
+	if err := b.client.Export(b.peer, peerPath, ifIntroducerPeer); err != nil {
+		t.Fatal(err)
+	}
 	b.serve()
 	return b
 }

@@ -8,6 +8,7 @@ import (
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/feed"
+	"davbus.org/davbus/transports/intro"
 )
 
 // A fakeHost keeps everything in memory and tells it on a real feed. A method
@@ -23,10 +24,12 @@ type fakeHost struct {
 	texts engine.ConflictTexts
 	quit  chan bool
 	held  int // inhibitors
+
+	broker *intro.Broker
 }
 
 func newFakeHost() *fakeHost {
-	h := &fakeHost{fail: map[string]error{}, next: 41, quit: make(chan bool, 1)}
+	h := &fakeHost{fail: map[string]error{}, next: 41, quit: make(chan bool, 1), broker: intro.NewBroker()}
 	h.state = engine.Snapshot{
 		Manager:     engine.ManagerState{State: "idle", Online: true, AccountKinds: []string{"dav", "vdir"}, ConfigState: "loaded"},
 		Accounts:    map[engine.AccountID]*engine.AccountState{},

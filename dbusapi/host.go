@@ -15,6 +15,8 @@ type Caller struct {
 	Name      string // unique name, ":1.42"
 	Initiator string // application id or executable
 	Sandboxed bool   // or not proved to be outside one
+	App       string // application id; "" if not sandboxed, or not known
+	PID, UID  uint32 // as the bus or the kernel says
 }
 
 // A SyncRequest is one call of Sync.

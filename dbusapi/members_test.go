@@ -16,6 +16,9 @@ const (
 	denied       = "org.freedesktop.DBus.Error.AccessDenied"
 	limits       = "org.freedesktop.DBus.Error.LimitsExceeded"
 	notFound     = "org.davbus.Sync1.Error.NotFound"
+
+	alreadyExists = "org.davbus.Sync1.Error.AlreadyExists"
+	peerRefused   = "org.davbus.Sync1.Error.PeerRefused"
 )
 
 // A try is one call of one member. With kind, the host refuses; with want, the
@@ -41,14 +44,14 @@ var none, typo = dict{}, dict{"dryrun": dbus.MakeVariant(true)}
 // notHere are the methods that a later build will have.
 var notHere = []string{"Manager.RegisterAgent", "Manager.UnregisterAgent", "Shell.Export", "Shell.Import", "Shell.Serve", "Shell.Proxy",
 	"PluginManager.Register", "PluginManager.Unregister", "PluginManager.ListActivatable",
-	"Introducer.Register", "Introducer.Unregister", "Introducer.Introduce", "Introducer.Offer", "Introducer.Take",
+	"Introducer.Take",
 	"Account.OpenProxy", "Collection.Export", "Collection.Import", "Collection.Serve"}
 
 func TestEveryMethodSucceedsAndFailsAsDocumented(t *testing.T) {
 	b := open(t)
 	documented, paths := documentedErrors(t), served()
 	good, bad := map[string]bool{}, map[string]bool{}
-	for _, x := range tries(secretFile(t)) {
+	for _, x := range tries(secretFile(t), socketFile(t)) {
 		iface := BusName + "." + strings.Split(x.method, ".")[0]
 		b.host.failWith(x.host, orNone(x))
 		b.callers.be(Caller{Name: ":1.7", Initiator: "org.example.App", Sandboxed: x.want == denied})

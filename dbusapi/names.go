@@ -19,18 +19,19 @@ const (
 
 // The interfaces.
 const (
-	ifManager       = BusName + ".Manager"
-	ifShell         = BusName + ".Shell"
-	ifControl       = BusName + ".Control"
-	ifPluginManager = BusName + ".PluginManager"
-	ifIntroducer    = BusName + ".Introducer"
-	ifAccount       = BusName + ".Account"
-	ifCollection    = BusName + ".Collection"
-	ifGroup         = BusName + ".Group"
-	ifJob           = BusName + ".Job"
-	ifConflict      = BusName + ".Conflict"
-	ifStream        = BusName + ".Stream"
-	ifLog           = "org.freedesktop.LogControl1"
+	ifManager        = BusName + ".Manager"
+	ifShell          = BusName + ".Shell"
+	ifControl        = BusName + ".Control"
+	ifPluginManager  = BusName + ".PluginManager"
+	ifIntroducer     = BusName + ".Introducer"
+	ifIntroducerPeer = BusName + ".IntroducerPeer"
+	ifAccount        = BusName + ".Account"
+	ifCollection     = BusName + ".Collection"
+	ifGroup          = BusName + ".Group"
+	ifJob            = BusName + ".Job"
+	ifConflict       = BusName + ".Conflict"
+	ifStream         = BusName + ".Stream"
+	ifLog            = "org.freedesktop.LogControl1"
 )
 
 func accountPath(id engine.AccountID) dbus.ObjectPath {

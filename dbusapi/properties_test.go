@@ -75,6 +75,7 @@ func TestEverySignalOfTheContractArrivesWithItsTypes(t *testing.T) {
 	)
 	b.host.newJob("sync", engine.Target{Group: "home"}, "schedule")
 	b.host.end(42, engine.Success, engine.Failure{})
+	b.tunnelToNowhere()
 	for name, i := range contract(t) {
 		if served()[name] == "" {
 			continue

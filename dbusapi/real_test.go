@@ -78,7 +78,7 @@ func TestBusctlAndGdbusCallEveryMethod(t *testing.T) {
 		t.Run(program, func(t *testing.T) {
 			address, b := onBus(t)
 			paths := served()
-			for _, x := range tries(0) {
+			for _, x := range tries(0, 0) {
 				if !sends(x.args) || x.want == denied || strings.HasPrefix(x.method, "Job.Watch") || strings.HasPrefix(x.method, "Job.Unwatch") && x.want == "" {
 					continue // a tool is a new caller each time, so it watches nothing
 				}

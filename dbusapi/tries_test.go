@@ -21,12 +21,13 @@ func (l *list) refused(host string, kind engine.Kind, method string, args ...any
 
 // tries hold, for every method, a success if this build has it and an error
 // that the XML documents. What ends things comes last.
-func tries(fd dbus.UnixFD) []try {
+func tries(fd, socket dbus.UnixFD) []try {
 	l := &list{}
 	managerTries(l)
 	shellTries(l)
 	controlTries(l)
-	otherTries(l, fd)
+	otherTries(l)
+	introducerTries(l, fd, socket)
 	accountTries(l, fd)
 	collectionTries(l)
 	groupTries(l)
@@ -114,15 +115,34 @@ func controlTries(l *list) {
 	l.bad(invalidArgs, "Control.Quit", typo)
 }
 
-func otherTries(l *list, fd dbus.UnixFD) {
+func otherTries(l *list) {
 	l.bad(notSupported, "PluginManager.Register", "p", none)
 	l.bad(notSupported, "PluginManager.Unregister", "p")
 	l.bad(notSupported, "PluginManager.ListActivatable")
-	l.bad(notSupported, "Introducer.Register", "n", dbus.ObjectPath("/a"), none)
-	l.bad(notSupported, "Introducer.Unregister", "n")
-	l.bad(notSupported, "Introducer.Introduce", "n", fd, none)
-	l.bad(notSupported, "Introducer.Offer", "n", "http", "tcp:127.0.0.1:1", none)
-	l.bad(notSupported, "Introducer.Take", "n", "http", none)
+}
+
+func introducerTries(l *list, fd, socket dbus.UnixFD) {
+	l.ok("Introducer.Register", "desk", peerPath, opts("public", true))
+	l.ok("Introducer.Register", "label", peerPath, opts("accept-from", []string{"org.example.App"}))
+	l.bad(alreadyExists, "Introducer.Register", "desk", peerPath, opts("public", true))
+	l.bad(invalidArgs, "Introducer.Register", "No Name", peerPath, none)
+	l.bad(invalidArgs, "Introducer.Register", "n", peerPath, typo)
+	l.ok("Introducer.Introduce", "desk", socket, opts("title", "x", "size", uint32(7)))
+	l.bad(invalidArgs, "Introducer.Introduce", "desk", fd, none)
+	l.bad(notFound, "Introducer.Introduce", "nobody", socket, none)
+	l.bad(invalidArgs, "Introducer.Introduce", "desk", socket, opts("long", strings.Repeat("x", 4096)))
+	l.bad(denied, "Introducer.Introduce", "desk", socket, none)
+	l.ok("Introducer.Offer", "desk", "http", "tcp:127.0.0.1:1", opts("path", "/"))
+	l.bad(alreadyExists, "Introducer.Offer", "desk", "http", "tcp:127.0.0.1:1", none)
+	l.bad(notFound, "Introducer.Offer", "nobody", "http", "tcp:127.0.0.1:1", none)
+	l.bad(invalidArgs, "Introducer.Offer", "desk", "rfb", "tcp:192.0.2.1:1", none)
+	l.ok("Introducer.ListOffers", none)
+	l.bad(invalidArgs, "Introducer.ListOffers", typo)
+	l.bad(notSupported, "Introducer.Take", "desk", "http", none)
+	l.ok("Introducer.Withdraw", "desk", "http")
+	l.bad(notFound, "Introducer.Withdraw", "desk", "http")
+	l.ok("Introducer.Unregister", "label")
+	l.bad(notFound, "Introducer.Unregister", "label")
 }
 
 func accountTries(l *list, fd dbus.UnixFD) {

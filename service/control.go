@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/dbusapi/conn/callers"
 	"davbus.org/davbus/transports/control"
+	"davbus.org/davbus/transports/intro"
 	"davbus.org/davbus/transports/peer"
 	sock "davbus.org/davbus/transports/private"
 )
@@ -18,11 +20,12 @@ import (
 type sockets struct {
 	dir     *sock.Dir
 	control *sock.Listener
+	intro   *sock.Listener // nil if that is off
 }
 
 // listen opens the control socket. Clients wait until it is served. It is the one
 // that was handed over, if one was.
-func (p *program) listen(handed *os.File) (*sockets, error) {
+func (p *program) listen(handed *os.File, introductions bool) (*sockets, error) {
 	dir, err := sock.OpenDir(p.dirs.runtime)
 	if err != nil {
 		return nil, err
@@ -31,19 +34,32 @@ func (p *program) listen(handed *os.File) (*sockets, error) {
 	if o.Adopt = handed; handed != nil {
 		defer handed.Close()
 	}
-	o.Refused = func(cred peer.Cred, reason error) {
-		p.log.fault(fmt.Sprintf("a client of the control socket was refused: uid %d, pid %d", cred.UID, cred.PID), reason)
+	o.Refused = p.refused("control")
+	s := &sockets{dir: dir}
+	if s.control, err = dir.Listen("control", o); err == nil && introductions {
+		s.intro, err = dir.Listen("intro", sock.Options{Refused: p.refused("introduction")})
 	}
-	l, err := dir.Listen("control", o)
 	if err != nil {
-		dir.Close()
+		s.close()
 		return nil, err
 	}
-	return &sockets{dir, l}, nil
+	return s, nil
 }
 
-// serve serves the control socket until ctx ends.
+// refused tells of clients of a socket that are turned away.
+func (p *program) refused(socket string) func(peer.Cred, error) {
+	return func(cred peer.Cred, reason error) {
+		p.log.fault(fmt.Sprintf("a client of the %s socket was refused: uid %d, pid %d", socket, cred.UID, cred.PID), reason)
+	}
+}
+
+// serve serves the sockets until ctx ends.
 func (s *sockets) serve(ctx context.Context, p *program, face *dbusapi.Face) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	if s.intro != nil {
+		work.Go(func() { s.serveIntroductions(ctx, p) })
+	}
 	server := &control.Server{Listener: s.control, Registry: registry{face}, Ended: func(cred peer.Cred, err error) {
 		if !errors.Is(err, context.Canceled) {
 			p.log.fault(fmt.Sprintf("a client of the control socket was sent away: pid %d", cred.PID), err)
@@ -54,8 +70,27 @@ func (s *sockets) serve(ctx context.Context, p *program, face *dbusapi.Face) {
 	}
 }
 
+// serveIntroductions serves the socket for those who are on no bus.
+func (s *sockets) serveIntroductions(ctx context.Context, p *program) {
+	door := &intro.Door{Listener: s.intro, Broker: p.broker, Ended: func(cred peer.Cred, err error) {
+		if !errors.Is(err, context.Canceled) {
+			p.log.fault(fmt.Sprintf("a client of the introduction socket was sent away: pid %d", cred.PID), err)
+		}
+	}, Who: func(pid int) (string, bool) {
+		_, sandboxed := callers.Process(pid)
+		return callers.Application(pid), sandboxed
+	}}
+	if err := door.Serve(ctx); err != nil {
+		p.log.fault("the introduction socket is closed; everything else goes on", err)
+	}
+}
+
 func (s *sockets) close() {
-	s.control.Close()
+	for _, l := range []*sock.Listener{s.control, s.intro} {
+		if l != nil {
+			l.Close()
+		}
+	}
 	s.dir.Close()
 }
 

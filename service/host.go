@@ -81,13 +81,16 @@ func (h *host) Quit(finishJobs bool) {
 
 func (h *host) Facts() dbusapi.Facts {
 	f := dbusapi.Facts{Version: data.Version, Started: h.program.started, ConfigPath: h.program.dirs.config, ControlPath: h.program.sockets.control.Path()}
+	if l := h.program.sockets.intro; l != nil {
+		f.IntroducerPath = l.Path()
+	}
 	if h.bus.PassesFiles() {
 		f.Capabilities = append(f.Capabilities, "unix-fd")
 	}
 	if h.program.secrets.keyring != nil {
 		f.Capabilities = append(f.Capabilities, "secret-service")
 	}
-	f.Capabilities = append(f.Capabilities, "streams")
+	f.Capabilities = append(f.Capabilities, "streams", "introducer")
 	f.StreamTypes = []string{"unix:peer", "unix:credentials", "unix:cookie"}
 	slices.Sort(f.Capabilities)
 	return f

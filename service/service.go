@@ -21,6 +21,7 @@ import (
 	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/service/config"
+	"davbus.org/davbus/transports/intro"
 )
 
 // Options say how the daemon runs. Everything else is in the environment and in
@@ -59,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer unlock()
 
-	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1)}
+	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1), broker: intro.NewBroker()}
 	p.plugins = newPlugins(d, pluginDirs())
 	p.folder = config.Open(d.config, p.specs)
 	cfg, err := p.folder.Load()
@@ -114,6 +115,7 @@ type program struct {
 	idleExit atomic.Uint32 // seconds; 0: never
 	inForce  atomic.Value  // the configState of what is loaded
 	sockets  *sockets
+	broker   *intro.Broker
 	work     sync.WaitGroup
 }
 
@@ -149,7 +151,7 @@ func taken(ctx context.Context, bus *conn.Conn) error {
 // serve runs everything until something asks for the end.
 func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config, control *os.File) error {
 	var err error
-	if p.sockets, err = p.listen(control); err != nil {
+	if p.sockets, err = p.listen(control, cfg.Daemon.IntroductionSocket); err != nil {
 		return err
 	}
 	defer p.sockets.close()

@@ -114,6 +114,13 @@ func (t *Tree) Bind(c *conn.Conn) {
 	t.conn = c
 }
 
+// Conn is the connection of Bind, for calls of other programs; nil before.
+func (t *Tree) Conn() *conn.Conn {
+	t.say.Lock()
+	defer t.say.Unlock()
+	return t.conn
+}
+
 // Put publishes an object and announces it, if it is below the root. It refuses
 // an object that does not do exactly what the XML says.
 func (t *Tree) Put(p dbus.ObjectPath, ifaces ...Interface) error {

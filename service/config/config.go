@@ -48,11 +48,16 @@ type Config struct {
 type Daemon struct {
 	LogLevel    string
 	IdleExitSec uint32 // 0: never
-	Invalid     error  // why the file cannot be used; the defaults hold then
+
+	IntroductionSocket bool // programs without a bus may introduce each other
+
+	Invalid error // why the file cannot be used; the defaults hold then
 }
 
 // DefaultDaemon is a davbus.yaml that says nothing.
-func DefaultDaemon() Daemon { return Daemon{LogLevel: "info", IdleExitSec: 600} }
+func DefaultDaemon() Daemon {
+	return Daemon{LogLevel: "info", IdleExitSec: 600, IntroductionSocket: true}
+}
 
 // A file is one file as it was read.
 type file struct {

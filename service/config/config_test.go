@@ -75,7 +75,7 @@ func TestFilesSayWhatPeopleMean(t *testing.T) {
 	home := engine.DefaultGroup()
 	home.ID, home.Members, home.CreateMissing, home.HoldItems = "home", []string{"work", "local"}, []string{"local"}, 3
 	want := Config{
-		Daemon: Daemon{LogLevel: "debug"},
+		Daemon: Daemon{LogLevel: "debug", IntroductionSocket: true},
 		Accounts: []engine.AccountConfig{
 			{ID: "local", Kind: "vdir", Enabled: true, Params: engine.Params{"path": "~/pim", "kind": "calendar"}},
 			{ID: "work", Kind: "dav", Params: engine.Params{"url": "https://dav.example.org/", "username": "00123",

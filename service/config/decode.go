@@ -37,8 +37,12 @@ func daemonOf(d *document, err error) (Daemon, error) {
 			if v, err = d.valueOf(e, "u"); err == nil {
 				c.IdleExitSec = v.(uint32)
 			}
+		case "introduction-socket":
+			if v, err = d.valueOf(e, "b"); err == nil {
+				c.IntroductionSocket = v.(bool)
+			}
 		default:
-			err = d.unknown(e, []string{"log-level", "idle-exit-sec"})
+			err = d.unknown(e, []string{"log-level", "idle-exit-sec", "introduction-socket"})
 		}
 		if err != nil {
 			return c, err

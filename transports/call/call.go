@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Limits of a line, in bytes, the newline not counted.
@@ -70,6 +71,9 @@ type message struct {
 	Params  json.RawMessage `json:"params,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Error   *wireError      `json:"error,omitempty"`
+	Files   int             `json:"descriptors,omitempty"` // how many came with the line: see FileStream
+
+	files []*os.File
 }
 
 type wireError struct {
@@ -140,6 +144,9 @@ func parse(line []byte) (message, *Error) {
 		if c := m.ID[0]; c != '"' && c != '-' && (c < '0' || c > '9') || len(m.ID) > 128 {
 			return m, &Error{Code: CodeInvalidRequest, Message: `"id" must be a string or a number of at most 128 bytes`}
 		}
+	}
+	if m.Files != 0 && (m.Files < 0 || m.Method == "" || m.ID == nil) {
+		return m, &Error{Code: CodeInvalidRequest, Message: `descriptors come with calls alone`}
 	}
 	if m.Method == "" && (len(m.ID) == 0 || (m.Result == nil) == (m.Error == nil)) {
 		return m, &Error{Code: CodeInvalidRequest, Message: `a line has a "method", or an "id" with one of "result" and "error"`}

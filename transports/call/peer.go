@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"sync"
 )
@@ -54,7 +55,7 @@ var ErrClosed = errors.New("the connection is closed")
 type Peer struct {
 	opt    Options
 	stream io.ReadWriteCloser
-	out    chan []byte
+	out    chan outgoing
 	done   chan struct{}
 	end    context.Context // ends with the connection; the parent of every call that came in
 	work   sync.WaitGroup
@@ -84,7 +85,7 @@ func Start(stream io.ReadWriteCloser, opt Options) *Peer {
 		opt.Busy = 32
 	}
 	end, finish := context.WithCancel(context.Background())
-	p := &Peer{opt: opt, stream: stream, out: make(chan []byte), done: make(chan struct{}), end: end,
+	p := &Peer{opt: opt, stream: stream, out: make(chan outgoing), done: make(chan struct{}), end: end,
 		pending: map[uint64]*pending{}, running: map[string]context.CancelFunc{}}
 	p.work.Go(p.write)
 	p.work.Go(func() {
@@ -134,11 +135,8 @@ func (p *Peer) stop(err error) {
 func (p *Peer) write() {
 	for {
 		select {
-		case line := <-p.out:
-			if len(line) == 0 {
-				continue
-			}
-			if _, err := p.stream.Write(line); err != nil {
+		case o := <-p.out:
+			if err := o.write(p.stream); err != nil {
 				p.stop(err)
 				return
 			}
@@ -152,13 +150,19 @@ func (p *Peer) write() {
 // line after the other.
 func (p *Peer) flush() {
 	select {
-	case p.out <- nil:
+	case p.out <- outgoing{}:
 	case <-p.done:
 	}
 }
 
-func (p *Peer) send(ctx context.Context, m message) error {
-	m.Version = "2.0"
+// send hands a line to the writer, and its files; what is not sent is closed.
+func (p *Peer) send(ctx context.Context, m message) (err error) {
+	defer func() {
+		if err != nil {
+			closeAll(m.files)
+		}
+	}()
+	m.Version, m.Files = "2.0", len(m.files)
 	line, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -167,7 +171,7 @@ func (p *Peer) send(ctx context.Context, m message) error {
 		return fmt.Errorf("%w: %d bytes of %d", ErrTooLong, len(line), p.opt.Limit)
 	}
 	select {
-	case p.out <- append(line, '\n'):
+	case p.out <- outgoing{append(line, '\n'), m.files}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -204,8 +208,13 @@ type callID struct{}
 // its late answer is thrown away. touched, if not nil, is called whenever the
 // peer tells progress of this call; it must not wait.
 func (p *Peer) Call(ctx context.Context, method string, params, result any, touched func()) error {
+	return p.call(ctx, method, params, result, touched, nil)
+}
+
+func (p *Peer) call(ctx context.Context, method string, params, result any, touched func(), files []*os.File) error {
 	raw, err := json.Marshal(params)
 	if err != nil {
+		closeAll(files)
 		return err
 	}
 	call := &pending{answer: make(chan message, 1), touched: touched}
@@ -216,7 +225,7 @@ func (p *Peer) Call(ctx context.Context, method string, params, result any, touc
 	p.pending[id] = call
 	p.mu.Unlock()
 	wireID := json.RawMessage(strconv.FormatUint(id, 10))
-	if err := p.send(ctx, message{ID: wireID, Method: method, Params: raw}); err != nil {
+	if err := p.send(ctx, message{ID: wireID, Method: method, Params: raw, files: files}); err != nil {
 		p.mu.Lock()
 		delete(p.pending, id)
 		p.mu.Unlock()
@@ -238,7 +247,7 @@ func (p *Peer) Call(ctx context.Context, method string, params, result any, touc
 		p.mu.Unlock()
 		// The peer may not read any more; its time is up either way.
 		select {
-		case p.out <- cancelLine(wireID):
+		case p.out <- outgoing{line: cancelLine(wireID)}:
 		default:
 		}
 		return ctx.Err()

@@ -17,6 +17,9 @@ func (p *Peer) read() error {
 			return err
 		}
 		m, fault := parse(line)
+		if fault == nil && m.Files > 0 {
+			fault = p.receive(&m)
+		}
 		if fault == nil {
 			fault = p.take(m)
 		}
@@ -42,6 +45,7 @@ func (p *Peer) take(m message) *Error {
 	case m.Method == "":
 		return p.answer(m)
 	case m.Method == methodCancel || m.Method == methodProgress:
+		closeAll(m.files)
 		return p.own(m)
 	case m.ID == nil:
 		if p.opt.Notify != nil {
@@ -99,12 +103,16 @@ func (p *Peer) own(m message) *Error {
 // begin starts a call that came in.
 func (p *Peer) begin(m message) *Error {
 	if p.opt.Handle == nil && p.opt.Begin == nil {
+		closeAll(m.files)
 		return &Error{Code: CodeMethodNotFound, Message: "there is no method " + strconv.Quote(m.Method) + " here"}
 	}
 	ctx, fault := p.admit(m)
 	if ctx == nil {
+		closeAll(m.files)
 		return fault
 	}
+	came := &cameAlong{files: m.files}
+	ctx = context.WithValue(ctx, cameKey{}, came)
 	answer := func() (any, error) { return p.opt.Handle(ctx, m.Method, m.Params) }
 	if p.opt.Begin != nil {
 		answer = p.opt.Begin(ctx, m.Method, m.Params)
@@ -112,6 +120,7 @@ func (p *Peer) begin(m message) *Error {
 	p.answering.Add(1)
 	p.work.Go(func() {
 		defer p.answering.Done()
+		defer came.close()
 		reply := handle(m.ID, answer, p.opt.Limit)
 		p.mu.Lock()
 		p.running[string(m.ID)]()

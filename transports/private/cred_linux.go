@@ -18,12 +18,24 @@ func wantCredentials(fd int) error {
 	return os.NewSyscallError("setsockopt SO_PASSCRED", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1))
 }
 
+// credentialSpace is what the kernel's word on a sender takes beside the bytes.
+var credentialSpace = unix.CmsgSpace(unix.SizeofUcred)
+
+// credentialOf is who sent something; nil if the message is not about that.
+func credentialOf(m *syscall.SocketControlMessage) *peer.Cred {
+	u, err := syscall.ParseUnixCredentials(m)
+	if err != nil {
+		return nil
+	}
+	return &peer.Cred{PID: int(u.Pid), UID: u.Uid, GID: u.Gid}
+}
+
 // readByte reads one byte and who sent it. It never reads further: a second byte
 // may carry a descriptor, or belong to the stream. Descriptors that come with
 // the first one are closed.
 func readByte(c *net.UnixConn) (byte, *peer.Cred, error) {
 	var buf [1]byte
-	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*253))
+	oob := make([]byte, credentialSpace+unix.CmsgSpace(4*253))
 	n, oobn, _, _, err := c.ReadMsgUnix(buf[:], oob)
 	if err != nil {
 		return 0, nil, err
@@ -35,8 +47,8 @@ func readByte(c *net.UnixConn) (byte, *peer.Cred, error) {
 	var cred *peer.Cred
 	strays := false
 	for _, m := range messages {
-		if u, err := syscall.ParseUnixCredentials(&m); err == nil {
-			cred = &peer.Cred{PID: int(u.Pid), UID: u.Uid, GID: u.Gid}
+		if u := credentialOf(&m); u != nil {
+			cred = u
 		}
 		if fds, err := syscall.ParseUnixRights(&m); err == nil {
 			for _, fd := range fds {

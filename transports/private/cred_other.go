@@ -5,6 +5,7 @@ package private
 import (
 	"io"
 	"net"
+	"syscall"
 
 	"davbus.org/davbus/transports/peer"
 )
@@ -12,6 +13,10 @@ import (
 // Other systems tell the sender of a byte in other ways, or not at all; the
 // listener's own check of the peer stands, and what requires the byte refuses.
 func wantCredentials(int) error { return nil }
+
+const credentialSpace = 0
+
+func credentialOf(*syscall.SocketControlMessage) *peer.Cred { return nil }
 
 func readByte(c *net.UnixConn) (byte, *peer.Cred, error) {
 	var buf [1]byte

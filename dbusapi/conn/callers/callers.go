@@ -117,6 +117,7 @@ func (s *Callers) identify(name string) (dbusapi.Caller, error) {
 		return c, err
 	}
 	c.Initiator, c.Sandboxed = cmp.Or(found.app, found.program), found.sandboxed
+	c.App, c.PID, c.UID = found.app, pid, uid
 	return c, nil
 }
 

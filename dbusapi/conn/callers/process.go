@@ -9,3 +9,7 @@ func Process(pid int) (initiator string, sandboxed bool) {
 	found := inspect("/proc", pid)
 	return cmp.Or(found.app, found.program), found.sandboxed
 }
+
+// Application is the sandboxed application that a process belongs to; "" if none
+// is known.
+func Application(pid int) string { return inspect("/proc", pid).app }

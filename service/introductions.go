@@ -1,0 +1,76 @@
+package service
+
+import (
+	"context"
+	"errors"
+
+	"davbus.org/davbus/dbusapi"
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/transports/intro"
+)
+
+var _ dbusapi.Introducer = (*host)(nil)
+
+// introErrors are the kinds of errors of introductions.
+var introErrors = map[string]engine.Kind{
+	intro.NotFound: engine.NotFound, intro.AlreadyExists: engine.AlreadyExists, intro.Invalid: engine.Invalid, intro.Denied: engine.Denied,
+	intro.LimitExceeded: engine.LimitExceeded, intro.PeerRefused: engine.PeerRefused, intro.Timeout: engine.Timeout, intro.NotSupported: engine.NotSupported,
+}
+
+func introError(op string, err error) error {
+	if e, ok := errors.AsType[*intro.Error](err); ok {
+		return engine.Fail(introErrors[e.Name], op, "", "%w", err)
+	}
+	return err
+}
+
+func (h *host) NamesChanged(tell func()) { h.program.broker.Changed = tell }
+func (h *host) PublicNames() []string    { return h.program.broker.Names() }
+
+func (h *host) Register(r dbusapi.RegisterRequest) (string, error) {
+	designator, err := h.program.broker.Register(intro.Registration{
+		Name:  intro.Name{Name: r.Name, Public: r.Public, AcceptFrom: r.AcceptFrom},
+		Owner: r.Caller,
+		Deliver: func(ctx context.Context, in intro.Introduction) error {
+			return r.Deliver(ctx, dbusapi.Introduction{Name: in.Name, From: callerOf(in.Sender), Metadata: in.Metadata, Socket: in.Socket})
+		},
+		Tunnel: func(e intro.TunnelEvent) {
+			r.Tunnel(dbusapi.TunnelEvent{Name: e.Name, Service: e.Service, Connected: e.Connected, Disconnected: e.Disconnected, Taker: callerOf(e.Taker), Err: introError("carry a connection", e.Err)})
+		},
+	})
+	return designator, introError("register", err)
+}
+
+func callerOf(s intro.Sender) dbusapi.Caller {
+	return dbusapi.Caller{App: s.App, PID: s.PID, UID: s.UID, Sandboxed: s.Sandboxed}
+}
+
+func senderOf(c dbusapi.Caller) intro.Sender {
+	return intro.Sender{Owner: c.Name, App: c.App, PID: c.PID, UID: c.UID, Sandboxed: c.Sandboxed}
+}
+
+func (h *host) Unregister(caller, name string) error {
+	return introError("unregister", h.program.broker.Unregister(caller, name))
+}
+
+func (h *host) LeaveNames(caller string) { h.program.broker.Leave(caller) }
+
+func (h *host) Introduce(ctx context.Context, i dbusapi.Introduction) error {
+	in := intro.Introduction{Name: i.Name, Sender: senderOf(i.From), Metadata: i.Metadata, Socket: i.Socket}
+	return introError("introduce", h.program.broker.Introduce(ctx, in, false))
+}
+
+func (h *host) Offer(caller string, o dbusapi.Offer) error {
+	return introError("offer", h.program.broker.Offer(caller, intro.Offer{Name: o.Name, Service: o.Service, Target: o.Target, Parameters: o.Parameters}))
+}
+
+func (h *host) Withdraw(caller, name, service string) error {
+	return introError("withdraw", h.program.broker.Withdraw(caller, name, service))
+}
+
+func (h *host) Offers(caller string) (out []dbusapi.Offer) {
+	for _, o := range h.program.broker.Offers(caller) {
+		out = append(out, dbusapi.Offer{Name: o.Name, Service: o.Service, Parameters: o.Parameters, Own: o.Own})
+	}
+	return out
+}
