@@ -27,7 +27,7 @@ func (f *Face) account(id engine.AccountID) tree.Interface {
 		"CreateCollection": func(c tree.Call, collection, kind string, in dict) (dbus.ObjectPath, error) {
 			return f.createCollection(c, id, collection, kind, in)
 		},
-		"OpenProxy": func(dict) (dbus.ObjectPath, error) { return "/", notInThisBuild("streams") },
+		"OpenProxy": func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.openProxy(c, id, in) },
 		"Remove":    func(in dict) error { return f.removeAccount(id, in) },
 	}, Properties: map[string]tree.Property{
 		"DisplayName": {Set: func(_ tree.Call, v dbus.Variant) error {

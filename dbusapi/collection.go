@@ -11,7 +11,6 @@ import (
 )
 
 func (f *Face) collection(id engine.MemberID) tree.Interface {
-	stream := func(dict) (dbus.ObjectPath, error) { return "/", notInThisBuild("streams") }
 	return tree.Interface{Name: ifCollection, Methods: map[string]any{
 		"Sync": func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.managerSync(c, name(string(id)), in) },
 		"Update": func(c tree.Call, set dict, unset []string, in dict) (dbus.ObjectPath, error) {
@@ -19,7 +18,7 @@ func (f *Face) collection(id engine.MemberID) tree.Interface {
 		},
 		"Repair":  func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.repair(c, id, in) },
 		"Export":  func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.collectionStream(c, "export", id, in) },
-		"Import":  stream,
+		"Import":  func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.collectionStream(c, "import", id, in) },
 		"Serve":   func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.collectionStream(c, "serve", id, in) },
 		"Explain": func(item string) ([]string, error) { return f.explain(id, item) },
 		"ListVersions": func(item string, offset, limit uint32, in dict) ([]dict, error) {

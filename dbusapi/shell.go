@@ -11,7 +11,6 @@ import (
 )
 
 func (f *Face) shell() tree.Interface {
-	streams := func(tree.Call, string) (string, error) { return "", notInThisBuild("streams") }
 	return tree.Interface{Name: ifShell, Methods: map[string]any{
 		"Sync":        f.shellSync,
 		"SyncAndWait": f.syncAndWait,
@@ -20,9 +19,9 @@ func (f *Face) shell() tree.Interface {
 		"List":        f.list,
 		"Status":      f.status,
 		"Export":      func(c tree.Call, what string) (string, error) { return f.shellStream(c, "export", what) },
-		"Import":      streams,
+		"Import":      func(c tree.Call, what string) (string, error) { return f.shellStream(c, "import", what) },
 		"Serve":       func(c tree.Call, what string) (string, error) { return f.shellStream(c, "serve", what) },
-		"Proxy":       streams,
+		"Proxy":       func(c tree.Call, what string) (string, error) { return f.shellStream(c, "proxy", what) },
 	}}
 }
 

@@ -18,26 +18,59 @@ type Streamer interface {
 
 // A StreamRequest says what a stream is to carry.
 type StreamRequest struct {
-	Kind       string // "export" or "serve"
-	Collection engine.MemberID
-	Lines      bool // export as JSON, one item a line
-	ReadOnly   bool
-	Told       func(StreamEvent) // in order; it does not wait for the Stream
+	Kind       string           // "export", "import", "serve" or "proxy"
+	Collection engine.MemberID  // of the first three
+	Account    engine.AccountID // of a proxy
+	Caller     Caller
+
+	Lines bool   // export as JSON, one item a line
+	Delta bool   // export what changed since the revision Since, everything for "",
+	Since string // and the revision that this came to
+
+	Replace, DryRun bool    // import
+	SHA256          string  // of what is imported; "" for any
+	Size            uint64  // of what is imported; UnknownSize for any
+	Confirm         *uint32 // deletions that the caller has agreed to
+
+	ReadOnly   bool   // serve, proxy
+	PathPrefix string // proxy
+
+	Told func(StreamEvent) // in order; it does not wait for the Stream
 }
+
+// UnknownSize is what a stream's Size is while it is not known.
+const UnknownSize = ^uint64(0)
 
 // A StreamEvent is one change of a stream.
 type StreamEvent struct {
 	Connected, Disconnected uint32 // numbers of connections
+	Moved                   bool   // bytes moved
 	Closed                  bool
 	PID, UID                uint32
 	Err                     error
-	Hash                    string // of an export that came to its end
+	Facts                   *StreamFacts // what is known of the content from now on
+}
+
+// StreamFacts are what is known of a stream's content.
+type StreamFacts struct {
+	Size   uint64
+	Hash   string // SHA-256 in hexadecimal
+	Offset uint64
+	Job    engine.JobID // that an import became
+}
+
+// A StreamDoor is how a stream is to be reached; what is zero is as usual.
+type StreamDoor struct {
+	Address, Access string
+	Offset          uint64
+	SourcePort      uint16
+	Max             uint32
 }
 
 // A Stream is the host's part of one.
 type Stream interface {
-	Listen(addressType, access string, most uint32) (address, cookie string, err error)
-	OpenFD() (*os.File, error)
+	Listen(d StreamDoor) (address, cookie, access string, err error)
+	OpenFD(offset uint64) (*os.File, error)
 	Bytes() (in, out uint64)
 	Close()
 }
@@ -45,6 +78,7 @@ type Stream interface {
 // A stream is one Stream object.
 type stream struct {
 	face   *Face
+	kind   string
 	path   dbus.ObjectPath
 	object *object
 	work   Stream
@@ -65,14 +99,15 @@ func (f *Face) openStream(c tree.Call, about dbus.ObjectPath, keep bool, r Strea
 	if !ok {
 		return nil, notInThisBuild("streams")
 	}
-	caller := f.caller(c).Name
+	r.Caller = f.caller(c)
+	caller := r.Caller.Name
 	give, err := f.quota.take(caller, "stream", maxStreams)
 	if err != nil {
 		return nil, err
 	}
 	f.streams.Add(1)
 	n := f.lastStream.Add(1)
-	s := &stream{face: f, path: dbus.ObjectPath(streamPrefix + itoa(n)), free: give}
+	s := &stream{face: f, kind: r.Kind, path: dbus.ObjectPath(streamPrefix + itoa(n)), free: give}
 	ready := make(chan struct{})
 	r.Told = func(e StreamEvent) { <-ready; s.moved(e) }
 	if s.work, err = host.OpenStream(c.Context(), r); err != nil {
@@ -82,8 +117,8 @@ func (f *Face) openStream(c tree.Call, about dbus.ObjectPath, keep bool, r Strea
 	}
 	s.object = newObject(s.path, ifStream, props{
 		"Id": n, "Kind": r.Kind, "Object": about, "State": "new", "Address": "", "AccessControl": "", "Connections": uint32(0),
-		"Size": ^uint64(0), "ContentType": contentType(r), "Filename": fileName(r), "ContentHash": "", "InitialOffset": uint64(0),
-		"TransferredBytes": uint64(0), "BytesIn": uint64(0), "BytesOut": uint64(0),
+		"Size": r.size(), "ContentType": contentType(r), "Filename": fileName(r), "ContentHash": text(r.SHA256), "InitialOffset": uint64(0),
+		"Job": dbus.ObjectPath("/"), "TransferredBytes": uint64(0), "BytesIn": uint64(0), "BytesOut": uint64(0),
 	})
 	i := tree.Interface{Name: ifStream, Methods: map[string]any{
 		"Listen": s.listen, "OpenFd": s.openFd, "Close": s.closeCall,
@@ -109,6 +144,14 @@ func (f *Face) openStream(c tree.Call, about dbus.ObjectPath, keep bool, r Strea
 }
 
 func itoa(n uint32) string { return string(jobPath(engine.JobID(n))[len(jobPrefix):]) }
+
+// size is what is known of the content before it comes.
+func (r StreamRequest) size() uint64 {
+	if r.Kind == "import" {
+		return r.Size
+	}
+	return UnknownSize
+}
 
 func contentType(r StreamRequest) string {
 	switch {
@@ -153,17 +196,16 @@ func (s *stream) moved(e StreamEvent) {
 		return
 	}
 	count := (*s.object.props.Load())["Connections"].(uint32)
-	_, out := s.work.Bytes()
 	switch {
 	case e.Connected > 0:
 		s.change(props{"Connections": count + 1, "State": "open"})
 		s.tell("Connected", e.Connected, dict{"pid": dbus.MakeVariant(e.PID), "uid": dbus.MakeVariant(e.UID)})
+	case e.Facts != nil:
+		s.change(props{"Size": e.Facts.Size, "ContentHash": text(e.Facts.Hash), "InitialOffset": e.Facts.Offset, "Job": noJob(e.Facts.Job)})
+	case e.Moved:
+		s.change(props{"TransferredBytes": s.transferred()})
 	case e.Disconnected > 0:
-		values := props{"Connections": count - 1, "TransferredBytes": out}
-		if e.Hash != "" {
-			values["ContentHash"] = e.Hash
-		}
-		s.change(values)
+		s.change(props{"Connections": count - 1, "TransferredBytes": s.transferred()})
 		name, why := "", ""
 		if e.Err != nil {
 			reply := ErrorReply(e.Err)
@@ -175,6 +217,25 @@ func (s *stream) moved(e StreamEvent) {
 	if e.Closed {
 		s.end()
 	}
+}
+
+func noJob(id engine.JobID) dbus.ObjectPath {
+	if id == 0 {
+		return "/"
+	}
+	return jobPath(id)
+}
+
+// transferred is how far into its content a stream has come.
+func (s *stream) transferred() uint64 {
+	in, out := s.work.Bytes()
+	switch offset := (*s.object.props.Load())["InitialOffset"].(uint64); s.kind {
+	case "export":
+		return offset + out
+	case "import":
+		return offset + in
+	}
+	return in + out
 }
 
 func (s *stream) tell(signal string, args ...any) {
@@ -204,88 +265,4 @@ func (s *stream) end() {
 		defer s.face.streams.Done()
 		s.work.Close()
 	}()
-}
-
-func (s *stream) listen(addressType, access string, in dict) (string, string, error) {
-	o := readOptions("listen", in)
-	most := o.uint("max-connections", 0)
-	if err := o.end(); err != nil {
-		return "", "", err
-	}
-	if access == "" {
-		access = "peer"
-	}
-	address, cookie, err := s.work.Listen(addressType, access, most)
-	if err != nil {
-		return "", "", err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.gone {
-		s.change(props{"State": "listening", "Address": name(address), "AccessControl": access})
-	}
-	return name(address), cookie, nil
-}
-
-func (s *stream) openFd(in dict) (*os.File, error) {
-	if err := noOptions("open a stream", in); err != nil {
-		return nil, err
-	}
-	file, err := s.work.OpenFD()
-	if err == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.gone {
-			s.change(props{"AccessControl": "fd"})
-		}
-	}
-	return file, err
-}
-
-func (s *stream) closeCall(in dict) error {
-	if err := noOptions("close a stream", in); err != nil {
-		return err
-	}
-	s.end()
-	return nil
-}
-
-// collectionStream answers Export and Serve of a collection.
-func (f *Face) collectionStream(c tree.Call, kind string, id engine.MemberID, in dict) (dbus.ObjectPath, error) {
-	o := readOptions(kind+" "+name(string(id)), in)
-	r := StreamRequest{Kind: kind, Collection: id}
-	if kind == "export" {
-		r.Lines = o.choice("format", "concatenated", "json-lines") == "json-lines"
-	} else {
-		r.ReadOnly = o.bool("read-only", false)
-	}
-	keep := o.bool("keep", false)
-	if err := o.end(); err != nil {
-		return "/", err
-	}
-	s, err := f.openStream(c, collectionPath(id), keep, r)
-	if err != nil {
-		return "/", err
-	}
-	return s.path, nil
-}
-
-// shellStream is the same for shells: the path of a socket.
-func (f *Face) shellStream(c tree.Call, kind, what string) (string, error) {
-	target, err := f.host.Lookup(unname(what))
-	if err != nil {
-		return "", err
-	}
-	if target.Collection == "" {
-		return "", invalid(kind, "%q is no collection; it is written ACCOUNT/COLLECTION", what)
-	}
-	s, err := f.openStream(c, collectionPath(target.Collection), true, StreamRequest{Kind: kind, Collection: target.Collection})
-	if err != nil {
-		return "", err
-	}
-	address, _, err := s.listen("unix", "peer", nil)
-	if err != nil {
-		s.end()
-	}
-	return address, err
 }

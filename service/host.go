@@ -13,6 +13,7 @@ import (
 	tree_ "davbus.org/davbus/dbusapi/tree"
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
+	"davbus.org/davbus/transports/stream"
 )
 
 // host is the program as the bus sees it: the keeper, and what only the whole
@@ -91,7 +92,7 @@ func (h *host) Facts() dbusapi.Facts {
 		f.Capabilities = append(f.Capabilities, "secret-service")
 	}
 	f.Capabilities = append(f.Capabilities, "streams", "introducer")
-	f.StreamTypes = []string{"unix:peer", "unix:credentials", "unix:cookie"}
+	f.StreamTypes = stream.Types[:]
 	slices.Sort(f.Capabilities)
 	return f
 }

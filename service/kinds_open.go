@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -133,6 +134,32 @@ func told(ctx context.Context, cfg engine.AccountConfig, name string) (string, e
 // client makes the HTTP client of an account, and gives its URL without the
 // socket that may be spelled in it.
 func (k *kinds) client(cfg engine.AccountConfig, where, user string, s keeper.AccountSecrets) (string, *web.Client, error) {
+	return k.clientUpTo(cfg, where, user, s, web.MaxBody)
+}
+
+// proxyClient makes the HTTP client of an account for what others ask of its
+// server, and gives its URL.
+func (k *kinds) proxyClient(ctx context.Context, cfg engine.AccountConfig, s keeper.Secrets) (*web.Client, string, error) {
+	where, err := told(ctx, cfg, "url")
+	if err != nil {
+		return nil, "", err
+	}
+	user, err := told(ctx, cfg, "username")
+	if err != nil {
+		return nil, "", err
+	}
+	if user == "" && !strings.Contains(where, "/") && strings.Contains(where, "@") {
+		user = where
+	}
+	where, client, err := k.clientUpTo(cfg, httpURL(where), user, s.Of(cfg), math.MaxInt64)
+	if err != nil {
+		return nil, "", engine.Fail(engine.Invalid, "open", string(cfg.ID), "%w", err)
+	}
+	return client, where, nil
+}
+
+// clientUpTo is client with another limit of one answer.
+func (k *kinds) clientUpTo(cfg engine.AccountConfig, where, user string, s keeper.AccountSecrets, most int64) (string, *web.Client, error) {
 	text := func(name string) string { v, _ := cfg.Params[name].(string); return v }
 	where, via, err := route.Split(where, text("via"))
 	if err != nil {
@@ -144,7 +171,7 @@ func (k *kinds) client(cfg engine.AccountConfig, where, user string, s keeper.Ac
 	}
 	o := web.Options{
 		Route: &route.Dialer{Route: r, Env: k.env(cfg.ID)}, Auth: text("auth"), CAFile: text("ca-file"), Pin: text("tls-pin"),
-		Host: text("host"), UserAgent: text("user-agent"),
+		Host: text("host"), UserAgent: text("user-agent"), MaxBody: most,
 		Login: func(ctx context.Context) (string, string, error) {
 			if user == "" {
 				return "", "", engine.Fail(engine.AuthRequired, "log in to", string(cfg.ID), "the server asks for a login; set the parameter \"username\"")

@@ -2,64 +2,113 @@ package service
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"iter"
-	"net"
-	"net/http"
 	"os"
-	"slices"
 	"sync"
+	"syscall"
 
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/engine"
-	"davbus.org/davbus/engine/davserver"
-	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/transports/stream"
 )
 
 var _ dbusapi.Streamer = (*host)(nil)
 
-// OpenStream makes a stream of a local collection.
+// A cargo is what a stream carries.
+type cargo interface {
+	// carry serves one connection to its end, from offset on.
+	carry(ctx context.Context, c *stream.Conn, offset uint64) error
+	// close is called once, when nothing is carried any more.
+	close()
+}
+
+// mostConnections is how many a proxy or a server takes at once by itself.
+const mostConnections = 64
+
+// OpenStream makes a stream of a local collection, or to an account's server.
 func (h *host) OpenStream(ctx context.Context, r dbusapi.StreamRequest) (dbusapi.Stream, error) {
-	opened, err := h.Keeper.OpenLocal(ctx, r.Collection)
+	s := &streamOf{request: r}
+	o := stream.Options{Dir: h.program.sockets.dir, Handle: s.carry, Told: s.told}
+	var err error
+	switch r.Kind {
+	case "export":
+		o.Once, s.offsets = true, true
+		s.cargo, err = h.openExport(ctx, r, s.know)
+	case "import":
+		o.Once, s.offsets = true, r.Size != dbusapi.UnknownSize
+		s.cargo, err = h.openImport(ctx, r, s.know)
+	case "serve":
+		o.Max, o.HTTP = mostConnections, true
+		s.cargo, err = h.openServe(ctx, r)
+	case "proxy":
+		o.Max, o.HTTP = mostConnections, true
+		s.cargo, err = h.openProxy(r)
+	default:
+		err = engine.Fail(engine.NotSupported, "open a stream of kind", r.Kind, "")
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &streamOf{opened: opened, request: r}
-	s.options = stream.Options{Dir: h.program.sockets.dir, Once: r.Kind == "export", Max: 64, Handle: s.export, Told: s.told}
-	if r.Kind == "serve" {
-		s.options.Handle = s.serve
-		s.http = &http.Server{Handler: davserver.New(davserver.Options{Backend: oneCollection{opened}, ReadOnly: r.ReadOnly || !opened.Collection.Writable})}
-	}
-	s.Stream = stream.New(s.options)
+	s.Stream = stream.New(o)
 	return s, nil
 }
 
 // A streamOf is one stream with what it carries.
 type streamOf struct {
 	*stream.Stream
-	options stream.Options
-	opened  *keeper.Opened
 	request dbusapi.StreamRequest
-	http    *http.Server
+	cargo   cargo
+	offsets bool // it may begin in the middle
 	once    sync.Once
 
-	hash string // of the one connection of an export; set before its end is told
+	mu     sync.Mutex
+	offset uint64
 }
 
-func (s *streamOf) Listen(addressType, access string, _ uint32) (string, string, error) {
-	address, cookie, err := s.Stream.Listen(addressType, access)
-	return address, cookie, streamError(err)
+func (s *streamOf) Listen(d dbusapi.StreamDoor) (address, cookie, access string, err error) {
+	if d.Max > 1 && s.request.Kind == "import" {
+		return "", "", "", engine.Fail(engine.Invalid, "listen", "", "an import has one connection")
+	}
+	if err = s.begin(d.Offset); err != nil {
+		return "", "", "", err
+	}
+	address, cookie, access, err = s.Stream.Listen(stream.Door{Address: d.Address, Access: d.Access, SourcePort: d.SourcePort, Max: int(d.Max)})
+	return address, cookie, access, streamError(err)
 }
 
-func (s *streamOf) OpenFD() (*os.File, error) {
+func (s *streamOf) OpenFD(offset uint64) (*os.File, error) {
+	if err := s.begin(offset); err != nil {
+		return nil, err
+	}
 	f, err := s.Stream.OpenFD()
 	return f, streamError(err)
+}
+
+// begin keeps where the next connection begins.
+func (s *streamOf) begin(offset uint64) error {
+	if offset > 0 && !s.offsets {
+		return engine.Fail(engine.NotSupported, "open the stream", "", "only an export, and an import whose size is told, can begin in the middle")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset = offset
+	return nil
+}
+
+func (s *streamOf) carry(ctx context.Context, c *stream.Conn) error {
+	s.mu.Lock()
+	offset := s.offset
+	s.mu.Unlock()
+	return carried(s.cargo.carry(ctx, c, offset))
+}
+
+// carried gives an error of a connection its kind.
+func carried(err error) error {
+	lost := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded)
+	if _, known := errors.AsType[*engine.Error](err); known || err == nil || !lost && !errors.Is(err, stream.ErrMore) {
+		return err
+	}
+	return engine.Fail(engine.ConnectionLost, "carry the stream", "", "%w", err)
 }
 
 func streamError(err error) error {
@@ -68,130 +117,23 @@ func streamError(err error) error {
 		return engine.Fail(engine.Busy, "open the stream", "", "%w", err)
 	case errors.Is(err, stream.ErrUnknown):
 		return engine.Fail(engine.NotSupported, "listen", "", "%w", err)
+	case errors.Is(err, stream.ErrInvalid):
+		return engine.Fail(engine.Invalid, "listen", "", "%w", err)
 	}
 	return err
 }
 
 func (s *streamOf) Close() {
 	s.Stream.Close()
-	s.once.Do(s.opened.Close)
+	s.once.Do(s.cargo.close)
 }
 
 func (s *streamOf) told(e stream.Event) {
-	out := dbusapi.StreamEvent{Connected: e.Connected, Disconnected: e.Disconnected, Closed: e.Closed, PID: uint32(e.Cred.PID), UID: e.Cred.UID, Err: e.Err}
-	if e.Disconnected > 0 && e.Err == nil {
-		out.Hash = s.hash
-	}
-	s.request.Told(out)
+	s.request.Told(dbusapi.StreamEvent{
+		Connected: e.Connected, Disconnected: e.Disconnected, Moved: e.Moved, Closed: e.Closed,
+		PID: uint32(max(e.Cred.PID, 0)), UID: e.Cred.UID, Err: e.Err,
+	})
 }
 
-// export writes every item, one after the other, in the order of their names.
-func (s *streamOf) export(ctx context.Context, c *stream.Conn) error {
-	storage, err := s.opened.Source.Open(s.opened.Collection)
-	if err != nil {
-		return err
-	}
-	var refs []engine.Ref
-	for head, err := range storage.List(ctx) {
-		if err != nil {
-			return err
-		}
-		refs = append(refs, head.Ref)
-	}
-	slices.Sort(refs)
-	sum := sha256.New()
-	out := io.MultiWriter(c, sum)
-	for some := range slices.Chunk(refs, 64) {
-		for item, err := range storage.Fetch(ctx, some) {
-			if err != nil {
-				return err
-			}
-			if err := s.write(out, item); err != nil {
-				return err
-			}
-		}
-	}
-	s.hash = hex.EncodeToString(sum.Sum(nil))
-	return nil
-}
-
-func (s *streamOf) write(out io.Writer, item engine.Item) error {
-	text := item.Text
-	if s.request.Lines {
-		line, err := json.Marshal(map[string]string{"item": string(item.Ref), "text": string(item.Text)})
-		if err != nil {
-			return err
-		}
-		text = append(line, '\n')
-	}
-	_, err := out.Write(text)
-	return err
-}
-
-// serve speaks HTTP on one connection to its end.
-func (s *streamOf) serve(ctx context.Context, c *stream.Conn) error {
-	l := &oneConn{conn: c, closed: make(chan struct{})}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
-	server := &http.Server{Handler: s.http.Handler, ReadHeaderTimeout: s.http.ReadHeaderTimeout}
-	server.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateClosed {
-			l.Close()
-		}
-	}
-	if err := server.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("cannot serve: %w", err)
-	}
-	return nil
-}
-
-// oneConn is a listener that one connection comes from, and that ends with it.
-type oneConn struct {
-	conn   net.Conn
-	given  sync.Once
-	end    sync.Once
-	closed chan struct{}
-}
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	var c net.Conn
-	l.given.Do(func() { c = l.conn })
-	if c != nil {
-		return c, nil
-	}
-	<-l.closed
-	return nil, net.ErrClosed
-}
-
-func (l *oneConn) Close() error   { l.end.Do(func() { close(l.closed) }); return nil }
-func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
-
-// oneCollection serves a single collection. An edit there is the member's, and
-// the others follow.
-type oneCollection struct{ opened *keeper.Opened }
-
-func (b oneCollection) Look(context.Context, bool) ([]engine.Collection, error) {
-	return []engine.Collection{b.opened.Collection}, nil
-}
-
-func (b oneCollection) Open(c engine.Collection) (engine.Storage, error) {
-	s, err := b.opened.Source.Open(c)
-	return edited{s, b.opened.Edited}, err
-}
-
-func (b oneCollection) Make(context.Context, engine.Collection) (engine.Collection, error) {
-	return engine.Collection{}, engine.Fail(engine.NotSupported, "make a collection", "", "one collection is served here; make others with Account.CreateCollection")
-}
-
-// edited tells of writes.
-type edited struct {
-	engine.Storage
-	tell func()
-}
-
-func (e edited) Apply(ctx context.Context, writes []engine.Write) iter.Seq2[int, engine.Outcome] {
-	return func(yield func(int, engine.Outcome) bool) {
-		defer e.tell()
-		e.Storage.Apply(ctx, writes)(yield)
-	}
-}
+// know tells what has become known of the content.
+func (s *streamOf) know(f dbusapi.StreamFacts) { s.request.Told(dbusapi.StreamEvent{Facts: &f}) }

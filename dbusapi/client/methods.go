@@ -212,17 +212,29 @@ func (c *Client) Repair(ctx context.Context, collection string, o Options) (dbus
 	return c.job(ctx, CollectionPath(collection), "Collection.Repair", o.variants())
 }
 
-// Export and Serve give the path of a socket that stays until it is used or
-// closed: to read a collection from, or to speak CalDAV or CardDAV to.
-func (c *Client) Export(ctx context.Context, collection string) (string, error) {
-	return c.address(ctx, "Shell.Export", collection)
-}
-func (c *Client) Serve(ctx context.Context, collection string) (string, error) {
-	return c.address(ctx, "Shell.Serve", collection)
+// Open makes a stream of an account or a collection, by a method such as
+// "Collection.Export". It goes with this client, but for one that is kept.
+func (c *Client) Open(ctx context.Context, what, method string, o Options) (dbus.ObjectPath, error) {
+	var about, stream dbus.ObjectPath
+	if err := c.Call(ctx, Root, Name+".Manager.Lookup", []any{what}, &about); err != nil {
+		return "", err
+	}
+	err := c.Call(ctx, about, Name+"."+method, []any{o.variants()}, &stream)
+	return stream, err
 }
 
-func (c *Client) address(ctx context.Context, method, what string) (string, error) {
-	var address string
-	err := c.Call(ctx, Root, Name+"."+method, []any{what}, &address)
-	return address, err
+// Listen opens a socket to a stream: see org.davbus.Sync1.Stream. Access "" is
+// what is usual.
+func (c *Client) Listen(ctx context.Context, stream dbus.ObjectPath, address, access string, o Options) (where, cookie string, err error) {
+	err = c.Call(ctx, stream, Name+".Stream.Listen", []any{address, access, o.variants()}, &where, &cookie)
+	return where, cookie, err
+}
+
+// OpenFd gives a connected socket to a stream.
+func (c *Client) OpenFd(ctx context.Context, stream dbus.ObjectPath, o Options) (*os.File, error) {
+	var fd dbus.UnixFD
+	if err := c.Call(ctx, stream, Name+".Stream.OpenFd", []any{o.variants()}, &fd); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), string(stream)), nil
 }

@@ -196,7 +196,7 @@ func (k *Keeper) RemoveAccount(id engine.AccountID, forgetSecrets bool) error {
 		}
 		k.dropAccount(a)
 		k.whenIdle(string(id), func() error {
-			return errors.Join(k.opt.Ledger.DropAccount(id), k.opt.Ledger.ForgetNotes(accountNoteName(id)))
+			return errors.Join(k.opt.Ledger.DropAccount(id), k.opt.Ledger.ForgetNotes(accountNoteName(id)), k.opt.Ledger.ForgetNotes(changeLogName(memberID(id, ""))))
 		})
 		return nil
 	})

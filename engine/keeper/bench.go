@@ -17,34 +17,40 @@ type bench struct {
 	book   *ledger.Book
 }
 
-// bench opens a member, if what is changed there would stay.
+// bench opens a member with what the ledger knows of it.
 func (k *Keeper) bench(ctx context.Context, kind string, m engine.MemberID, views map[engine.AccountID]view) (*bench, error) {
-	v := views[memberAccount(string(m))]
-	if v.err != nil {
-		return nil, v.err
-	}
-	i := slices.IndexFunc(v.cols, func(c seen) bool { return memberID(v.cfg.ID, c.ID) == m && !c.Gone })
-	if i < 0 {
-		return nil, goneError(m)
-	}
-	if !v.cols[i].Writable || boolParam(v.cfg.Params, "read-only") {
-		return nil, engine.Fail(engine.ReadOnly, kind, string(m), "this collection is not written; do it in another member")
-	}
-	key, err := k.setToChange(kind, m)
+	member, _, key, err := k.memberToChange(ctx, kind, m, views)
 	if err != nil {
 		return nil, err
+	}
+	b := &bench{keeper: k, member: member}
+	b.book, err = k.opt.Ledger.Set(key).Load()
+	return b, err
+}
+
+// memberToChange opens a member, if what is changed there would stay.
+func (k *Keeper) memberToChange(ctx context.Context, kind string, m engine.MemberID, views map[engine.AccountID]view) (member group.Member, col engine.Collection, key ledger.SetKey, err error) {
+	v := views[memberAccount(string(m))]
+	i := slices.IndexFunc(v.cols, func(c seen) bool { return memberID(v.cfg.ID, c.ID) == m && !c.Gone })
+	switch {
+	case v.err != nil:
+		return member, col, key, v.err
+	case i < 0:
+		return member, col, key, goneError(m)
+	case !v.cols[i].Writable || boolParam(v.cfg.Params, "read-only"):
+		return member, col, key, engine.Fail(engine.ReadOnly, kind, string(m), "this collection is not written; do it in another member")
+	}
+	if key, err = k.setToChange(kind, m); err != nil {
+		return member, col, key, err
 	}
 	v.cols[i].State = "" // it is about to move: the sync that follows must look
-	b := &bench{keeper: k, member: group.Member{ID: m, Identity: v.cols[i].Identity}}
-	if b.book, err = k.opt.Ledger.Set(key).Load(); err != nil {
-		return nil, err
-	}
+	col = v.cols[i].Collection
+	member = group.Member{ID: m, Identity: col.Identity}
 	source, err := v.handle.open(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		member.Storage, err = source.Open(col)
 	}
-	b.member.Storage, err = source.Open(v.cols[i].Collection)
-	return b, err
+	return member, col, key, err
 }
 
 // setToChange is a set of a member, if no group takes everything from another

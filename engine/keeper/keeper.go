@@ -117,6 +117,8 @@ type Keeper struct {
 	ended chan struct{} // closed when Run returns
 	work  sync.WaitGroup
 
+	changing sync.Mutex // taken by jobs while they write down what changed
+
 	live // touched by the goroutine of Run alone
 }
 

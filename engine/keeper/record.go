@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"davbus.org/davbus/engine"
@@ -93,36 +92,6 @@ func (k *Keeper) learnKind(h *handle, c engine.Collection) error {
 	}
 	k.post(func() { k.replaceKnown(h, known) })
 	return nil
-}
-
-// setDone shows what a set did to its collections.
-func (k *Keeper) setDone(j *job, run setRun, views map[engine.AccountID]view) {
-	k.post(func() {
-		now := k.now()
-		for _, m := range run.result.Members {
-			id := engine.MemberID(m.ID)
-			v := views[memberAccount(m.ID)]
-			if m.Failure.Set && v.err == nil && ofAccount(m.Failure) && v.handle != nil {
-				k.failAccount(v.handle, m.Failure, 0, 0)
-			}
-			changed := run.result.Changed[id]
-			changed.Collection = id
-			moved := len(changed.Added)+len(changed.Modified)+len(changed.Removed) > 0
-			k.editCollection(id, func(st *engine.CollectionState) {
-				if n, ok := run.result.Count[id]; ok {
-					st.ItemCount = uint32(n)
-				}
-				if moved || st.Revision == "" {
-					st.Revision = strconv.FormatUint(uint64(j.st.ID), 10)
-				}
-				st.Failure = m.Failure
-				if !m.Failure.Set {
-					st.LastSuccess = now
-				}
-			})
-			k.itemsChanged(changed, now)
-		}
-	})
 }
 
 // groupsDone shows what a job did to its groups.

@@ -52,8 +52,12 @@ func (k *Keeper) syncOnce(ctx context.Context, j *job, o syncOrder) verdict {
 		if before, err = o.before(ctx, j, views); err != nil {
 			return failedOr(o.kind, ctx, err)
 		}
-		if o.dry {
-			return verdict{result: engine.Success, report: engine.Report{Counts: before}}
+		if o.dry || len(j.groups) == 0 {
+			v := verdict{result: engine.Success, report: engine.Report{Counts: before}}
+			if o.after != nil {
+				o.after(&v)
+			}
+			return v
 		}
 	}
 	configs := map[engine.GroupID]engine.GroupConfig{}
@@ -74,6 +78,9 @@ func (k *Keeper) syncOnce(ctx context.Context, j *job, o syncOrder) verdict {
 	k.retryMoved(ctx, j, o, configs, runs, views)
 	v := judge(runs, views, configs, len(j.groups))
 	v.add(before)
+	if o.after != nil {
+		o.after(&v)
+	}
 	if ctx.Err() != nil {
 		end := stopped("sync", ctx)
 		v.result, v.failure, v.itemsOnly = end.result, end.failure, false
@@ -224,7 +231,7 @@ func (k *Keeper) runSet(ctx context.Context, j *job, o syncOrder, cfg engine.Gro
 	run.finish(members)
 	if run.ran && run.err == nil && !o.dry {
 		run.problem = k.oneProblem(run.set)
-		k.setDone(j, run, views)
+		k.setDone(j, &run, views)
 	}
 	return run
 }

@@ -36,6 +36,7 @@ type syncOrder struct {
 	options group.Options                                                                 // what a person decided; such a job is never joined
 	before  func(context.Context, *job, map[engine.AccountID]view) (engine.Counts, error) // done between the look and the sets
 	onlySet func(set) bool
+	after   func(*verdict) // tells what before did
 }
 
 // Sync starts, or joins, a sync.
@@ -112,6 +113,10 @@ func (k *Keeper) syncNow(o syncOrder) (engine.JobID, error) {
 	}
 	if o.initiator == "change" {
 		j.watchCause = cmp.Or(o.target.Account, memberAccount(string(o.target.Collection)))
+	}
+	if m := o.target.Collection; o.before != nil && m != "" { // in a group or not
+		j.keys = append(j.keys, "collection "+string(m))
+		j.accounts[memberAccount(string(m))] = true
 	}
 	for _, old := range slices.Concat(k.running, k.queue) {
 		overlaps := slices.ContainsFunc(old.groups, func(id engine.GroupID) bool { return slices.Contains(groups, id) })

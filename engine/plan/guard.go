@@ -56,7 +56,7 @@ func Guard(p Plan, rows []Row, members int, lim Limits, allowed func(Hold) bool)
 		m := h.Op.Member
 		tooMany := invites[m] > lim.Invites
 		if h.Op.Verb == Delete {
-			tooMany = lim.tooMany(deletes[m], all[m], marked[m])
+			tooMany = lim.TooMany(deletes[m], all[m], marked[m])
 		}
 		if tooMany && !(allowed != nil && allowed(h)) {
 			held = append(held, h)
@@ -65,9 +65,9 @@ func Guard(p Plan, rows []Row, members int, lim Limits, allowed func(Hold) bool)
 	return without(p, held), held
 }
 
-// tooMany tells whether deletions are to be held: those that nobody allowed yet
+// TooMany tells whether deletions are to be held: those that nobody allowed yet
 // are many, or all deletions together leave nothing.
-func (lim Limits) tooMany(deletes, all, marked int) bool {
+func (lim Limits) TooMany(deletes, all, marked int) bool {
 	if deletes > lim.Items && deletes*100 > lim.Percent*marked {
 		return true
 	}

@@ -49,7 +49,9 @@ type commands struct {
 	Why       whyCmd          `cmd:"" help:"Why an item is as it is: which member, job and rule."`
 	Repair    repairCmd       `cmd:"" help:"Give items without UID, or with a UID that is there twice, a new one."`
 	Export    exportCmd       `cmd:"" help:"Write all items of a collection to standard output."`
+	Import    importCmd       `cmd:"" help:"Write items into a collection, from a file or standard input."`
 	Serve     serveCmd        `cmd:"" help:"Offer a collection as CalDAV or CardDAV on a private socket, and print its path."`
+	Proxy     proxyCmd        `cmd:"" help:"Make a socket behind which plain HTTP reaches an account's server, logged in, and print its path."`
 	Reload    reloadCmd       `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
 }
 

@@ -1,21 +1,35 @@
 package main
 
 import (
+	"context"
 	"io"
+	"net"
 
-	"davbus.org/davbus/transports/private"
+	"github.com/godbus/dbus/v5"
+
+	"davbus.org/davbus/dbusapi/client"
 )
 
 type exportCmd struct {
-	Collection string `arg:"" help:"ACCOUNT/COLLECTION."`
+	Collection string  `arg:"" help:"ACCOUNT/COLLECTION."`
+	JSON       bool    `name:"json-lines" help:"One line of JSON for each item."`
+	Since      *string `help:"What changed since this revision, as lines of JSON, and the new revision; with \"\", everything and the revision." placeholder:"REVISION"`
+	Offset     uint64  `help:"Leave out so many bytes: go on with an export that was broken off." placeholder:"BYTES"`
 }
 
 func (c *exportCmd) Run(r *runtime) error {
-	address, err := r.client.Export(r.ctx, c.Collection)
+	o := client.Options{}
+	if c.JSON || c.Since != nil {
+		o["format"] = "json-lines"
+	}
+	if c.Since != nil {
+		o["since-revision"] = *c.Since
+	}
+	path, err := r.client.Open(r.ctx, c.Collection, "Collection.Export", o)
 	if err != nil {
 		return err
 	}
-	socket, err := private.Dial(address)
+	socket, err := r.connect(path, client.Options{"offset": c.Offset})
 	if err != nil {
 		return err
 	}
@@ -24,18 +38,83 @@ func (c *exportCmd) Run(r *runtime) error {
 	return err
 }
 
-type serveCmd struct {
-	Collection string `arg:"" help:"ACCOUNT/COLLECTION."`
+// connect opens a stream by a descriptor. ^C breaks it off.
+func (r *runtime) connect(path dbus.ObjectPath, o client.Options) (*net.UnixConn, error) {
+	file, err := r.client.OpenFd(r.ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	c, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(r.ctx, func() { c.Close() })
+	return c.(*net.UnixConn), nil // of AF_UNIX
 }
 
-func (c *serveCmd) Run(r *runtime) error {
-	address, err := r.client.Serve(r.ctx, c.Collection)
+// An offerFlags is how a socket for others is made.
+type offerFlags struct {
+	TCP      bool `name:"tcp" help:"Listen at a port of 127.0.0.1, with a password that is printed, instead of on a private socket."`
+	ReadOnly bool `help:"Let nothing be changed."`
+	Wait     bool `help:"Stay until ^C, and close the socket then. Otherwise it stays until davbusd ends."`
+}
+
+// offer makes a stream that others connect to, and prints where.
+func (r *runtime) offer(what, method string, f offerFlags, o client.Options) error {
+	o["keep"] = !f.Wait
+	path, err := r.client.Open(r.ctx, what, method, o)
 	if err != nil {
 		return err
 	}
-	if r.json {
-		return r.document(map[string]any{"address": address})
+	kind := "unix"
+	if f.TCP {
+		kind = "tcp"
 	}
-	say(r.out, "%s", address)
-	return nil
+	address, cookie, err := r.client.Listen(r.ctx, path, kind, "", nil)
+	if err != nil {
+		return err
+	}
+	if f.TCP {
+		address = "http://" + address + "/"
+	}
+	switch {
+	case r.json:
+		err = r.document(map[string]any{"address": address, "password": cookie, "stream": path})
+	case cookie != "":
+		say(r.out, "%s password %s", address, cookie)
+	default:
+		say(r.out, "%s", address)
+	}
+	if err == nil && f.Wait {
+		<-r.ctx.Done()
+	}
+	return err
+}
+
+type serveCmd struct {
+	Collection string `arg:"" help:"ACCOUNT/COLLECTION."`
+	offerFlags
+}
+
+func (c *serveCmd) Run(r *runtime) error {
+	return r.offer(c.Collection, "Collection.Serve", c.offerFlags, client.Options{"read-only": c.ReadOnly})
+}
+
+type proxyCmd struct {
+	Account string `arg:"" help:"An account with a server."`
+	offerFlags
+	Write  bool   `help:"Let changes through; otherwise it is for reading alone."`
+	Prefix string `help:"Let through only what lies below this path on the server." placeholder:"PATH"`
+}
+
+func (c *proxyCmd) Run(r *runtime) error {
+	if c.Write && c.ReadOnly {
+		return usageError("--write and --read-only exclude each other")
+	}
+	o := client.Options{"read-only": !c.Write}
+	if c.Prefix != "" {
+		o["path-prefix"] = c.Prefix
+	}
+	return r.offer(c.Account, "Account.OpenProxy", c.offerFlags, o)
 }

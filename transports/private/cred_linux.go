@@ -37,6 +37,9 @@ func readByte(c *net.UnixConn) (byte, *peer.Cred, error) {
 	var buf [1]byte
 	oob := make([]byte, credentialSpace+unix.CmsgSpace(4*253))
 	n, oobn, _, _, err := c.ReadMsgUnix(buf[:], oob)
+	if errors.Is(err, io.EOF) {
+		return 0, nil, io.EOF // without more around it, as every reader gives it
+	}
 	if err != nil {
 		return 0, nil, err
 	}

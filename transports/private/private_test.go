@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -185,6 +186,17 @@ func sayLoosely(t testing.TB, path, text string) string {
 	c.CloseWrite()
 	got, _ := io.ReadAll(c)
 	return string(got)
+}
+
+func TestAClientThatSaysNothingIsAnEmptyStream(t *testing.T) {
+	l := listen(t, openDir(t), Options{})
+	serve(t, l, func(_ context.Context, c *Conn) {
+		text, err := io.ReadAll(c)
+		fmt.Fprintf(c, "%d bytes, %v", len(text), err)
+	})
+	if got := say(t, l.Path(), ""); got != "0 bytes, <nil>" {
+		t.Error(got)
+	}
 }
 
 func TestByteNamesTheHolderOfAPassedSocket(t *testing.T) {

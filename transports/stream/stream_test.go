@@ -63,14 +63,14 @@ func talk(t *testing.T, path, text string) (string, error) {
 
 func listen(t *testing.T, s *Stream, access string) (path, cookie string) {
 	t.Helper()
-	path, cookie, err := s.Listen("unix", access)
-	if err != nil {
-		t.Fatal(err)
+	path, cookie, got, err := s.Listen(Door{Access: access})
+	if err != nil || access != "" && got != access {
+		t.Fatal(got, err)
 	}
 	return path, cookie
 }
 
-func TestT5EveryAccessControlIsServedAndOthersRefused(t *testing.T) {
+func TestT5EveryAccessControlOfAPathIsServedAndOthersRefused(t *testing.T) {
 	for _, access := range []string{"peer", "credentials", "cookie"} {
 		s, _ := open(t, Options{Max: 4})
 		path, cookie := listen(t, s, access)
@@ -80,11 +80,20 @@ func TestT5EveryAccessControlIsServedAndOthersRefused(t *testing.T) {
 		}
 	}
 	s, _ := open(t, Options{})
-	for _, x := range [][2]string{{"unix", "password"}, {"abstract", "peer"}, {"tcp", "netmask"}} {
-		if _, _, err := s.Listen(x[0], x[1]); !errors.Is(err, ErrUnknown) {
-			t.Errorf("%v: %v", x, err)
+	for _, d := range []Door{
+		{Address: "unix", Access: "password"}, {Address: "abstract"}, {Address: "tcp", Access: "netmask"}, {Address: "tcp", Access: "peer"},
+		{Address: "tcp", Access: "credentials"}, {Address: "tcp", Access: "password"}, {Address: "unix", Access: "port", SourcePort: 1},
+	} {
+		if _, _, _, err := s.Listen(d); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%v: %v", d, err)
 		}
 	}
+	for _, d := range []Door{{Address: "tcp", Access: "port"}, {Address: "tcp", Access: "cookie", SourcePort: 5}} {
+		if _, _, _, err := s.Listen(d); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+	listen(t, s, "") // none of it has opened the stream
 }
 
 func TestT6WithoutTheByteOrTheCookieNothingIsServed(t *testing.T) {
