@@ -24,6 +24,12 @@ type Import struct {
 	Confirmed *uint32
 }
 
+// UsualGuard are the bounds of a group that has every default.
+func UsualGuard() *plan.Limits {
+	usual := engine.DefaultGroup()
+	return &plan.Limits{Items: int(usual.HoldItems), Percent: int(usual.HoldPercent)}
+}
+
 // An Imported is what came of an import. Lines tell people what is wrong with
 // single items.
 type Imported struct {

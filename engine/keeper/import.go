@@ -5,7 +5,6 @@ import (
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/group"
-	"davbus.org/davbus/engine/plan"
 )
 
 // An ImportOrder is what is to be written into a collection.
@@ -66,8 +65,7 @@ func (i *importing) before(ctx context.Context, j *job, views map[engine.Account
 	}
 	o := group.Import{Items: i.items, Takes: col, Replace: i.order.Replace, DryRun: i.order.DryRun, Confirmed: i.order.Confirmed}
 	if i.alone {
-		usual := engine.DefaultGroup()
-		o.Guard = &plan.Limits{Items: int(usual.HoldItems), Percent: int(usual.HoldPercent)}
+		o.Guard = group.UsualGuard()
 	}
 	told := &sink{progress: j.progress}
 	j.progress.expect(1)
