@@ -16,7 +16,7 @@ import (
 	"davbus.org/davbus/service/lab"
 )
 
-func TestASecondDaemonIsRefusedBeforeItTouchesAnything(t *testing.T) {
+func TestScenario47ASecondDaemonIsRefusedBeforeItTouchesAnything(t *testing.T) {
 	d := home(t)
 	d.start()
 	other := lab.Home(t)

@@ -29,7 +29,7 @@ func counter(t *testing.T) (argv []string, runs func() int) {
 	}
 }
 
-func TestACommandIsRunWhenItIsNeededAndOnceForAWhile(t *testing.T) {
+func TestScenario81ACommandIsRunWhenItIsNeededAndOnceForAWhile(t *testing.T) {
 	argv, runs := counter(t)
 	cfg := davAccount(engine.Params{"username": "me", "password-command": argv})
 	s := newSecrets()

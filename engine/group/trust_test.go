@@ -16,7 +16,7 @@ import (
 )
 
 // The user changed url or path, or a folder was replaced: never deletions.
-func TestAnotherStorageUnderTheSameNameStartsWithoutMarks(t *testing.T) {
+func TestScenario79AnotherStorageUnderTheSameNameStartsWithoutMarks(t *testing.T) {
 	w := newWorld(t, 2)
 	for i := range 3 {
 		w.put(0, fmt.Sprint(i), "x")
@@ -129,7 +129,7 @@ func TestOneWay(t *testing.T) {
 	w.want(0, "2=two 3=three 9=its own")
 }
 
-func TestADryRunNamesWhatItWouldDoAndTouchesNothing(t *testing.T) {
+func TestScenario36ADryRunNamesWhatItWouldDoAndTouchesNothing(t *testing.T) {
 	w := newWorldOnDisk(t, 2)
 	w.put(0, "1", "one")
 	w.put(0, "2", "two")

@@ -25,7 +25,7 @@ func TestWithUIDChangesNothingElse(t *testing.T) {
 	}
 }
 
-func TestWithUID(t *testing.T) {
+func TestScenario87AUIDIsReplacedEverywhere(t *testing.T) {
 	tests := []struct {
 		name       string
 		text, want string
@@ -130,7 +130,7 @@ func find(texts [][]byte, uid engine.UID) []byte {
 	return nil
 }
 
-func TestSplit(t *testing.T) {
+func TestScenario86ACalendarIsSplitIntoItems(t *testing.T) {
 	zone := func(id string) string { return "BEGIN:VTIMEZONE|TZID:" + id + "|END:VTIMEZONE|" }
 	tests := []struct {
 		name, text string

@@ -25,7 +25,7 @@ func event(body string) []byte { return calendar("BEGIN:VEVENT|UID:u|" + body + 
 
 func card(body string) []byte { return crlf("BEGIN:VCARD|VERSION:3.0|UID:u|" + body + "|END:VCARD") }
 
-func TestSumSeesNoDifference(t *testing.T) {
+func TestScenario88SumSeesNoDifference(t *testing.T) {
 	tests := []struct {
 		what string
 		a, b []byte

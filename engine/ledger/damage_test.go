@@ -135,7 +135,7 @@ func TestAFolderThatIsMissingIsNoDamage(t *testing.T) {
 	}
 }
 
-func TestSumsOfAnotherSchemeAreMadeAgain(t *testing.T) {
+func TestScenario29SumsOfAnotherSchemeAreMadeAgain(t *testing.T) {
 	l, path := fresh(t)
 	s := l.Set(cal)
 	fill(t, s, 3)

@@ -89,7 +89,7 @@ func TestFilesSayWhatPeopleMean(t *testing.T) {
 	}
 }
 
-func TestEveryFaultNamesFileLineAndColumn(t *testing.T) {
+func TestScenario83EveryFaultNamesFileLineAndColumn(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"accounts/a.yaml", "kind: dav\nurl: x\nusrname: me\n", `a.yaml:3:1: invalid configuration: there is no key "usrname" here; there are: kind, display-name`},
 		{"accounts/a.yaml", "kind: dav\nurl: x\ninterval-sec: soon\n", `a.yaml:3:15: invalid configuration: "interval-sec" is a whole number`},

@@ -50,7 +50,7 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const digestOffer = `Digest realm="r", nonce="NONCE", qop="auth, auth-int", algorithm=MD5`
 
-func TestTheLoginAnswersWhatTheServerAsks(t *testing.T) {
+func TestScenario72TheLoginAnswersWhatTheServerAsks(t *testing.T) {
 	for _, c := range []struct {
 		auth  string
 		offer []string

@@ -74,7 +74,7 @@ func tlsOnSocket(t *testing.T, conf *tls.Config) (path string, names func() stri
 	return path, func() string { return sni }
 }
 
-func TestTLSInsideASocketIsOfTheURLsHost(t *testing.T) {
+func TestScenario72TLSInsideASocketIsOfTheURLsHost(t *testing.T) {
 	year := time.Now().Add(365 * 24 * time.Hour)
 	ca := certificate(t, year, nil, "ca")
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
@@ -136,7 +136,7 @@ func TestWhatIsNoTLSServerIsToldSo(t *testing.T) {
 	}
 }
 
-func TestPinsAndFilesThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
+func TestScenario72PinsAndFilesThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
 	sum := sha256.Sum256([]byte("x"))
 	hex := fmt.Sprintf("%X", sum)
 	colons := strings.TrimSuffix(strings.Join(strings.SplitAfterN(fmt.Sprintf("% X", sum), " ", -1), ":"), ":")

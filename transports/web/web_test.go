@@ -97,7 +97,7 @@ func send(c *Client, req *http.Request) (status int, text string, err error) {
 	return resp.StatusCode, string(all), err
 }
 
-func TestRedirectsKeepMethodAndBodyAndTheLoginStaysHome(t *testing.T) {
+func TestScenario75RedirectsKeepMethodAndBodyAndTheLoginStaysHome(t *testing.T) {
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "other") })
 	var code int
 	var to string

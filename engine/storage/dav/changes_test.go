@@ -53,7 +53,7 @@ func TestOneRequestBringsEverythingFirstAndThenWhatChanged(t *testing.T) {
 	}
 }
 
-func TestARefusedTokenIsAnsweredFromEmptyOnce(t *testing.T) {
+func TestScenario73ARefusedTokenIsAnsweredFromEmptyOnce(t *testing.T) {
 	for _, how := range davtest.TokenRefusals {
 		for _, young := range []bool{false, true} {
 			t.Run(fmt.Sprint(how, young), func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestWhoCannotTellChangesIsListedForADay(t *testing.T) {
 
 const more = `<d:response><d:href>/user/calendars/cal/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status></d:response></d:multistatus>`
 
-func TestPagesAreReadToTheLast(t *testing.T) {
+func TestScenario73PagesAreReadToTheLast(t *testing.T) {
 	s, m, st, _ := filled(t, 25, davtest.Options{PageSize: 10})
 	d := changes(t, st, "")
 	if !d.Full || len(d.Changed) != 25 || s.Count() != 3 {

@@ -128,7 +128,7 @@ func status(code int, headers ...string) func() (*http.Response, error) {
 	}
 }
 
-func TestRetryAfterIsWaitedOutOrHandedOn(t *testing.T) {
+func TestScenario71RetryAfterIsWaitedOutOrHandedOn(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		list   []func() (*http.Response, error)

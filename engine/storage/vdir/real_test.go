@@ -50,7 +50,7 @@ func mount(t *testing.T, path, options string) {
 	t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
 }
 
-func TestAFullDiskLeavesOnlyWholeItems(t *testing.T) {
+func TestScenario60AFullDiskLeavesOnlyWholeItems(t *testing.T) {
 	mounting(t, func() {
 		for _, limit := range []string{"size=256k", "size=64m,nr_inodes=40"} {
 			r := newRig(t, engine.Calendar)
@@ -120,7 +120,7 @@ func TestAnUnmountedFolderIsNotAnEmptyOne(t *testing.T) {
 	})
 }
 
-func TestAReadOnlyFileSystemIsReadOnly(t *testing.T) {
+func TestScenario60AReadOnlyFileSystemIsReadOnly(t *testing.T) {
 	mounting(t, func() {
 		r := newRig(t, engine.Calendar)
 		mount(t, r.root, "")

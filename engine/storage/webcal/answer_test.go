@@ -106,7 +106,7 @@ func TestAnEmptyCalendarIsEmpty(t *testing.T) {
 	}
 }
 
-func TestTheCharsetIsThatOfTheTextAndNotOfTheHeader(t *testing.T) {
+func TestScenario89TheCharsetIsThatOfTheTextAndNotOfTheHeader(t *testing.T) {
 	want := "Frühstück – 5 €"
 	for name, c := range map[string]struct{ charset, text string }{
 		"as said":             {"utf-8", want},

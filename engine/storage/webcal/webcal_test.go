@@ -65,7 +65,7 @@ func TestContactsAreItemsToo(t *testing.T) {
 	}
 }
 
-func TestTheSameFileGivesTheSameRefs(t *testing.T) {
+func TestScenario89TheSameFileGivesTheSameRefs(t *testing.T) {
 	site := newSite(t)
 	site.serve(file(event("a", "one"), event("", "two")))
 	before := items(t, open(t, site))
@@ -163,7 +163,7 @@ func TestLastModifiedIsAValidatorToo(t *testing.T) {
 	}
 }
 
-func TestItIsReadOnlyAndCannotBeMadeOtherwise(t *testing.T) {
+func TestScenario89ItIsReadOnlyAndCannotBeMadeOtherwise(t *testing.T) {
 	site := newSite(t)
 	site.serve(file(event("a", "one")))
 	s := open(t, site)
