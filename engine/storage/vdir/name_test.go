@@ -90,3 +90,20 @@ func TestANameThatIsTakenInOtherCapitalsIsNotOverwritten(t *testing.T) {
 		t.Errorf("the other file became %q", r.text("a.ics"))
 	}
 }
+
+// A twin would be an item of one UID too many.
+func TestANewItemIsNotPutBesideSomebodysOwnCopy(t *testing.T) {
+	for name, theirs := range map[string]string{"whole": string(event("a", "theirs")), "half written": string(event("a", "theirs"))[:60], "empty": ""} {
+		r := newRig(t, engine.Calendar)
+		r.put("a.ics", []byte(theirs))
+		wantKind(t, r.apply(creation("a", "ours"))[0].Err, engine.Changed)
+		if got := r.names(); len(got) != 1 || r.text("a.ics") != theirs {
+			t.Errorf("%s: there is %q, with %q", name, got, r.text("a.ics"))
+		}
+	}
+	r := newRig(t, engine.Calendar)
+	r.put("a.ics", event("another", "theirs")) // only the name is taken
+	if out := r.apply(creation("a", "ours"))[0]; out.Err != nil || out.Head.Ref == "a.ics" {
+		t.Errorf("%+v", out)
+	}
+}

@@ -32,6 +32,9 @@ func (b *batch) create(c *change) error {
 		err := b.d.place(c.temp, name)
 		if err == unix.EEXIST || err == unix.ENAMETOOLONG {
 			b.f.source.own.unwritten(b.f.path() + "/" + name)
+			if err == unix.EEXIST && b.twin(c, name) {
+				return b.drop(c, engine.Fail(engine.Changed, "create", b.f.on(b.label(c)), "somebody made the file %s meanwhile", name))
+			}
 			continue
 		}
 		c.name = name
@@ -41,6 +44,16 @@ func (b *batch) create(c *change) error {
 		return nil
 	}
 	panic("unreachable: there are names without end")
+}
+
+// twin reports whether a file that bears the name of a new one is somebody's own
+// copy of the same item, made since the folder was listed, or about to become it.
+func (b *batch) twin(c *change, name string) bool {
+	if c.UID == "" {
+		return false
+	}
+	text, _, err := b.d.read(name)
+	return err == errMoving || err == nil && (!finished(text) || item.Read(text).UID == c.UID)
 }
 
 // replace exchanges the new file with the old one, and looks at what it got:
