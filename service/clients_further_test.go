@@ -31,3 +31,17 @@ func TestFurtherOneScriptWithEveryLibraryOnBothBuses(t *testing.T) {
 		clientsSay(t, bus, clients)
 	}
 }
+
+func TestFurtherTheExampleInGJSFollowsASync(t *testing.T) {
+	exampleFollows(t, []string{"gjs", examples + "follow.js"}, objectLines...)
+}
+
+func TestFurtherTheExampleWithQtFollowsASync(t *testing.T) {
+	dir := built(t,
+		[]string{"qdbusxml2cpp", "-p", "DIR/manager", interfaces + ".Manager.xml"},
+		[]string{"moc", "DIR/manager.h", "-o", "DIR/moc_manager.cpp"},
+		[]string{"moc", examples + "follow.cpp", "-o", "DIR/follow.moc"},
+		append([]string{"g++", "-O0", "-fPIC", "-Wall", "-IDIR", "-o", "DIR/follow", examples + "follow.cpp", "DIR/manager.cpp", "DIR/moc_manager.cpp"},
+			flags(t, "Qt5DBus")...))
+	exampleFollows(t, []string{dir + "/follow"}, objectLines...)
+}
