@@ -71,7 +71,7 @@ bench:
 
 # The random worlds and storms of the engine, for the better part of an hour.
 soak:
-	DAVBUS_WORLDS=1000000 DAVBUS_STORMS=20000 $(GO) test -count=1 -timeout 90m ./engine/plan ./engine/group
+	DAVBUS_WORLDS=1000000 DAVBUS_STORMS=100000 $(GO) test -count=1 -timeout 90m ./engine/plan ./engine/group
 
 mutants:
 	$(GO) run ./service/mutants

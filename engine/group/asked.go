@@ -5,24 +5,37 @@ import (
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/item"
+	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
 )
 
-// askedFor is the key of the conflict that this run is to settle.
-func (r *run) askedFor(rows map[plan.Key]*plan.Row) (plan.Key, error) {
+// askedFor is the conflict that this run is to settle, as a person saw it; nil if
+// it is to settle none.
+func (r *run) askedFor() (*ledger.Conflict, error) {
 	if r.opt.Decide == nil {
-		return "", nil
+		return nil, nil
 	}
 	all, err := r.set.Conflicts()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for _, c := range all {
-		if c.ID == r.opt.Decide.Conflict {
-			return plan.Key(c.Key), nil
+	for i := range all {
+		if all[i].ID == r.opt.Decide.Conflict {
+			return &all[i], nil
 		}
 	}
-	return "", engine.Fail(engine.NotFound, "settle conflict", r.opt.Decide.Conflict, "it is not open (any more)")
+	return nil, engine.Fail(engine.NotFound, "settle conflict", r.opt.Decide.Conflict, "it is not open (any more)")
+}
+
+// asSeen tells whether a dispute holds nothing but what the person saw who settles
+// it: what was edited or deleted since must not be overwritten on their word.
+func (r *run) asSeen(q *dispute, asked *ledger.Conflict) bool {
+	for _, now := range r.sidesOf(q.row) {
+		if !slices.Contains(asked.Sides, now) {
+			return false
+		}
+	}
+	return true
 }
 
 // settleAsAsked gives the step that a person made of a dispute; nil to leave it.

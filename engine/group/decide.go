@@ -20,6 +20,7 @@ type decision struct {
 	rules     map[plan.Key]string // how a dispute was settled, for people
 	extra     []ledger.Item       // copies under new UIDs, for everybody
 	skip      string              // the id of a conflict to leave alone
+	stale     error               // a person's decision was about texts that are not there any more
 	waiting   map[place]bool      // ops that wait for their next try
 
 	heldBefore []ledger.Problem // what was held when the round began
@@ -203,7 +204,9 @@ func (r *run) quarantine(p plan.Plan, d *decision) plan.Plan {
 			if op.Verb == plan.Delete {
 				sum = op.Was
 			}
-			later := old.NextTry.After(r.now) && !r.opt.Slow || r.elsewhere[at]
+			// A clock that was set back must not make it wait for longer than it should.
+			wait := old.NextTry.Sub(r.now)
+			later := wait > 0 && wait <= pause(old.Tries) && !r.opt.Slow || r.elsewhere[at]
 			if !is || old.Sum != sum || old.Verb != verbOf(op.Verb) || !later {
 				return false
 			}

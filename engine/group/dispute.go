@@ -35,7 +35,7 @@ type side struct {
 // settleDisputes replaces every disputed step that the rules, or a person, can
 // settle; the others become conflicts.
 func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Key]*plan.Row, d *decision) error {
-	asked, err := r.askedFor(rows)
+	asked, err := r.askedFor()
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,9 @@ func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Ke
 		if err != nil {
 			return err
 		}
-		if s.Key == asked {
+		if asked != nil && string(s.Key) == asked.Key && !r.asSeen(q, asked) {
+			d.stale = engine.Fail(engine.Changed, "settle conflict", asked.ID, "a member has moved since; look at it again")
+		} else if asked != nil && string(s.Key) == asked.Key {
 			step, err := r.settleAsAsked(q, d)
 			if err != nil {
 				return err
@@ -222,14 +224,7 @@ func (r *run) conflict(q *dispute) (ledger.Conflict, error) {
 	if q.entry != nil {
 		c.Base = q.entry.Text
 	}
-	for n, s := range q.row.Seen {
-		switch {
-		case s.Is == plan.Present:
-			c.Sides = append(c.Sides, ledger.Side{Member: r.members[n].ID, Text: r.members[n].obs[s.Ref].Text})
-		case s.Is == plan.Absent && q.row.Marks[n] != nil:
-			c.Sides = append(c.Sides, ledger.Side{Member: r.members[n].ID, Gone: true})
-		}
-	}
+	c.Sides = r.sidesOf(q.row)
 	if m.Proposal == nil || r.opt.DryRun {
 		return c, nil
 	}
@@ -237,6 +232,20 @@ func (r *run) conflict(q *dispute) (ledger.Conflict, error) {
 		c.Proposal, err = ch.Text(m.Proposal)
 		return err
 	})
+}
+
+// sidesOf is what each member that was read has of an item.
+func (r *run) sidesOf(row *plan.Row) []ledger.Side {
+	var sides []ledger.Side
+	for n, s := range row.Seen {
+		switch {
+		case s.Is == plan.Present:
+			sides = append(sides, ledger.Side{Member: r.members[n].ID, Text: r.members[n].obs[s.Ref].Text})
+		case s.Is == plan.Absent && row.Marks[n] != nil:
+			sides = append(sides, ledger.Side{Member: r.members[n].ID, Gone: true})
+		}
+	}
+	return sides
 }
 
 // name is what people call an item at a member: its name there, or at another

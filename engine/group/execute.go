@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"davbus.org/davbus/engine"
-	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
 )
@@ -50,15 +49,31 @@ func (r *run) execute(ctx context.Context, d *decision, rows []plan.Row) error {
 		}
 	}
 	r.sink.Total(total)
+	return r.writeAll(ctx, tasks)
+}
+
+// writeAll lets each member carry out its own tasks. What comes first at each is
+// announced before any of them begins, so that what a crash leaves does not
+// depend on who is scheduled first.
+func (r *run) writeAll(ctx context.Context, tasks [][]*task) error {
 	var wg sync.WaitGroup
+	var writers []*writer
 	errs := make([]error, len(r.members))
 	for i, m := range r.members {
-		if len(tasks[i]) > 0 && m.err == nil {
-			// Deletions first: a server may not take an item's UID twice.
-			slices.SortStableFunc(tasks[i], func(a, b *task) int { return cmp.Compare(b.op.Verb, a.op.Verb) })
-			w := &writer{run: r, m: m, owners: map[engine.Ref]*entry{}, wrote: map[engine.Ref]item.Info{}}
-			wg.Go(func() { errs[i] = w.write(ctx, tasks[i]) })
+		if len(tasks[i]) == 0 || m.err != nil || ctx.Err() != nil {
+			continue
 		}
+		// Deletions first: a server may not take an item's UID twice.
+		slices.SortStableFunc(tasks[i], func(a, b *task) int { return cmp.Compare(b.op.Verb, a.op.Verb) })
+		w := &writer{run: r, m: m, owners: map[engine.Ref]*entry{}}
+		var err error
+		if w.announced, err = w.announce(tasks[i]); err != nil {
+			return err
+		}
+		writers = append(writers, w)
+	}
+	for _, w := range writers {
+		wg.Go(func() { errs[w.m.n] = w.write(ctx, tasks[w.m.n]) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -72,17 +87,19 @@ func (r *run) execute(ctx context.Context, d *decision, rows []plan.Row) error {
 // A writer writes to one member.
 type writer struct {
 	*run
-	m      *member
-	unread []engine.Ref // written, and not vouched for
-	owners map[engine.Ref]*entry
-	wrote  map[engine.Ref]item.Info
+	m         *member
+	announced int          // of the tasks that are left
+	unread    []engine.Ref // written, and not vouched for
+	owners    map[engine.Ref]*entry
 }
 
 func (w *writer) write(ctx context.Context, tasks []*task) error {
 	for len(tasks) > 0 && w.m.err == nil && ctx.Err() == nil {
-		n, err := w.announce(tasks)
-		if err != nil {
-			return err
+		n, err := w.announced, error(nil)
+		if w.announced = 0; n == 0 {
+			if n, err = w.announce(tasks); err != nil {
+				return err
+			}
 		}
 		if err := w.apply(ctx, tasks[:n]); err != nil {
 			return err

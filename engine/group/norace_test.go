@@ -2,4 +2,4 @@
 
 package group_test
 
-const stormCount = 300
+const stormCount = 2000

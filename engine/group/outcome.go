@@ -47,7 +47,7 @@ func (w *writer) record(c *ledger.Change, t *task, out engine.Outcome) error {
 		return w.mark(c, w.m, k)
 	}
 	// Until it is read back, the next run must not take this etag for our text.
-	w.unread, w.owners[k.Ref], w.wrote[k.Ref] = append(w.unread, k.Ref), t.entry, item.Read(t.text)
+	w.unread, w.owners[k.Ref] = append(w.unread, k.Ref), t.entry
 	o.Status, o.stored = ledger.Written, true
 	if err := c.PutSeen(o.Seen); err != nil {
 		return err
@@ -248,15 +248,18 @@ func (w *writer) changesSince(ctx context.Context) (engine.Delta, bool) {
 }
 
 // served makes what a server serves the mark of what we wrote. One that gave no
-// etag for our write may serve somebody's edit by now; where the text itself says
-// that it is later, it is one.
+// etag for our write may serve somebody's edit by now: where a property says
+// something else than we wrote, it is one, and the next run takes it for that.
 func (w *writer) served(c *ledger.Change, ref engine.Ref, it engine.Item) (own bool, err error) {
 	o, e := w.m.obs[ref], w.owners[ref]
 	if o == nil || e == nil || o.Etag != "" && o.Etag != it.Etag {
 		return false, nil // somebody wrote since; the next run sees what
 	}
-	if order, known := item.Newer(item.Read(it.Text), w.wrote[ref]); o.Etag == "" && known && order > 0 {
-		return false, nil
+	if o.Etag == "" {
+		ours, err := c.TextOf(o.Text)
+		if err != nil || !sameWords(ours, it.Text) {
+			return false, err
+		}
 	}
 	text, err := c.Text(it.Text)
 	if err != nil {

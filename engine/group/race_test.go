@@ -2,4 +2,4 @@
 
 package group_test
 
-const stormCount = 30 // the detector makes SQLite thirty times slower
+const stormCount = 200 // the detector makes SQLite thirty times slower

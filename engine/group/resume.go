@@ -76,14 +76,30 @@ func (r *run) wrote(text ledger.TextID, sum engine.Sum, o *seen) (bool, error) {
 // onlyAdds tells whether a text says all that ours does, in the properties that
 // ours has; a component or property of another name is the server's own.
 func onlyAdds(ours, theirs []byte) bool {
-	type name struct{ component, property string }
+	has := namesIn(ours)
+	rest := item.Project(theirs, func(c, p string) bool { return has[name{c, p}] })
+	return item.Same(rest, ours)
+}
+
+// sameWords tells whether two texts agree in every property that both have: a
+// server that rewrites adds, drops and spells anew; a person says something else.
+func sameWords(ours, theirs []byte) bool {
+	has, had := namesIn(ours), namesIn(theirs)
+	both := func(c, p string) bool { return has[name{c, p}] && had[name{c, p}] }
+	return item.Same(item.Project(ours, both), item.Project(theirs, both))
+}
+
+// A name is that of a property in a kind of component; without one, of the
+// component itself.
+type name struct{ component, property string }
+
+func namesIn(text []byte) map[name]bool {
 	has := map[name]bool{}
-	item.Project(ours, func(c, p string) bool {
+	item.Project(text, func(c, p string) bool {
 		has[name{c, p}] = true
 		return true
 	})
-	rest := item.Project(theirs, func(c, p string) bool { return has[name{c, p}] })
-	return item.Same(rest, ours)
+	return has
 }
 
 // adopt makes what a member holds its mark, in the middle of matching.

@@ -97,7 +97,7 @@ type entry struct {
 }
 
 func newRun(set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) *run {
-	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: time.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}, elsewhere: map[place]bool{}}
+	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: set.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}, elsewhere: map[place]bool{}}
 	for n, m := range members {
 		r.members = append(r.members, &member{Member: m, n: n, err: m.Err, look: true})
 	}
@@ -216,7 +216,10 @@ func (r *run) round(ctx context.Context) error {
 	}
 	r.sink.Phase("finish")
 	r.settled(d)
-	return r.finish(d, rows)
+	if err := r.finish(d, rows); err != nil {
+		return err
+	}
+	return d.stale
 }
 
 // stuck tells that too few members answered for anything to be decided.

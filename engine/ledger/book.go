@@ -96,16 +96,29 @@ type Intent struct {
 	History int64 // given by Intend
 }
 
+// What a book is read with; the argument of all but the first is the set.
+const (
+	setQuery     = `SELECT id FROM sets WHERE grp = ? AND name = ? AND kind = ?`
+	membersQuery = `SELECT id, member, identity, token, state, surveyed, items FROM members WHERE set_id = ? ORDER BY id`
+	itemsQuery   = `SELECT id, key, uid, version, sum, text, components, job, origin, rule, at, checksum FROM items WHERE set_id = ? ORDER BY id`
+	marksQuery   = `SELECT item_id, member_id, ref, etag, sum, version, text, uid, gone, checksum FROM marks
+		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?)`
+	seenQuery = `SELECT member_id, ref, etag, sum, text, uid, components, status FROM seen
+		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?)`
+	intentsQuery = `SELECT id, member_id, key, verb, version, ref, etag, sum, text, was, history, job FROM intents
+		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?) ORDER BY id`
+)
+
 // Load reads the book.
 func (s *Set) Load() (*Book, error) {
 	b := &Book{}
-	tx, err := s.ledger.read.Begin()
+	tx, err := s.ledger.read.begin(setQuery, membersQuery, itemsQuery, marksQuery, seenQuery, intentsQuery)
 	if err != nil {
 		return nil, fail("read", err)
 	}
 	defer tx.Rollback()
 	var set int64
-	err = tx.QueryRow(`SELECT id FROM sets WHERE grp = ? AND name = ? AND kind = ?`, bytesOf(s.key.Group), bytesOf(s.key.ID), s.key.Kind).Scan(&set)
+	err = tx.queryRow(setQuery, bytesOf(s.key.Group), bytesOf(s.key.ID), s.key.Kind).Scan(&set)
 	if err == sql.ErrNoRows {
 		return b, nil
 	}
@@ -113,7 +126,7 @@ func (s *Set) Load() (*Book, error) {
 		return nil, fail("read", err)
 	}
 	damaged := ""
-	for _, part := range []func(*sql.Tx, int64) (string, error){b.members, b.items, b.marks, b.seen, b.intents} {
+	for _, part := range []func(*view, int64) (string, error){b.members, b.items, b.marks, b.seen, b.intents} {
 		what, err := part(tx, set)
 		if err != nil {
 			return nil, fail("read", err)
@@ -128,8 +141,8 @@ func (s *Set) Load() (*Book, error) {
 	return b, nil
 }
 
-func (b *Book) members(tx *sql.Tx, set int64) (string, error) {
-	return "", each(tx, `SELECT id, member, identity, token, state, surveyed, items FROM members WHERE set_id = ? ORDER BY id`, set, func(scan scanner) error {
+func (b *Book) members(tx *view, set int64) (string, error) {
+	return "", each(tx, membersQuery, set, func(scan scanner) error {
 		var m Member
 		var at int64
 		err := scan(&m.ID, &m.Name, &m.Identity, &m.Token, &m.State, &at, &m.Items)
@@ -139,9 +152,9 @@ func (b *Book) members(tx *sql.Tx, set int64) (string, error) {
 	})
 }
 
-func (b *Book) items(tx *sql.Tx, set int64) (damaged string, err error) {
+func (b *Book) items(tx *view, set int64) (damaged string, err error) {
 	var sum sql.RawBytes
-	err = each(tx, `SELECT id, key, uid, version, sum, text, components, job, origin, rule, at, checksum FROM items WHERE set_id = ? ORDER BY id`, set, func(scan scanner) error {
+	err = each(tx, itemsQuery, set, func(scan scanner) error {
 		var i Item
 		var at int64
 		var check uint32
@@ -157,10 +170,9 @@ func (b *Book) items(tx *sql.Tx, set int64) (damaged string, err error) {
 	return damaged, err
 }
 
-func (b *Book) marks(tx *sql.Tx, set int64) (damaged string, err error) {
+func (b *Book) marks(tx *view, set int64) (damaged string, err error) {
 	var sum sql.RawBytes
-	err = each(tx, `SELECT item_id, member_id, ref, etag, sum, version, text, uid, gone, checksum FROM marks
-		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?)`, set, func(scan scanner) error {
+	err = each(tx, marksQuery, set, func(scan scanner) error {
 		var m Mark
 		var check uint32
 		err := scan(&m.Item, &m.Member, &m.Ref, &m.Etag, &sum, &m.Version, &m.Text, &m.UID, &m.Gone, &check)
@@ -174,10 +186,9 @@ func (b *Book) marks(tx *sql.Tx, set int64) (damaged string, err error) {
 	return damaged, err
 }
 
-func (b *Book) seen(tx *sql.Tx, set int64) (string, error) {
+func (b *Book) seen(tx *view, set int64) (string, error) {
 	var sum sql.RawBytes
-	return "", each(tx, `SELECT member_id, ref, etag, sum, text, uid, components, status FROM seen
-		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?)`, set, func(scan scanner) error {
+	return "", each(tx, seenQuery, set, func(scan scanner) error {
 		var s Seen
 		err := scan(&s.Member, &s.Ref, &s.Etag, &sum, &s.Text, &s.UID, &s.Components, &s.Status)
 		copy(s.Sum[:], sum)
@@ -186,10 +197,9 @@ func (b *Book) seen(tx *sql.Tx, set int64) (string, error) {
 	})
 }
 
-func (b *Book) intents(tx *sql.Tx, set int64) (string, error) {
+func (b *Book) intents(tx *view, set int64) (string, error) {
 	var sum sql.RawBytes
-	return "", each(tx, `SELECT id, member_id, key, verb, version, ref, etag, sum, text, was, history, job FROM intents
-		WHERE member_id IN (SELECT id FROM members WHERE set_id = ?) ORDER BY id`, set, func(scan scanner) error {
+	return "", each(tx, intentsQuery, set, func(scan scanner) error {
 		var i Intent
 		err := scan(&i.ID, &i.Member, &i.Key, &i.Verb, &i.Version, &i.Old.Ref, &i.Old.Etag, &sum, &i.Text, &i.Was, &i.History, &i.Job)
 		copy(i.Sum[:], sum)
@@ -200,8 +210,8 @@ func (b *Book) intents(tx *sql.Tx, set int64) (string, error) {
 
 type scanner func(into ...any) error
 
-func each(tx *sql.Tx, query string, arg any, row func(scanner) error) error {
-	rows, err := tx.Query(query, arg)
+func each(tx *view, query string, arg any, row func(scanner) error) error {
+	rows, err := tx.query(query, arg)
 	if err != nil {
 		return err
 	}

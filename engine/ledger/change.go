@@ -16,8 +16,10 @@ func (c *Change) Member(name engine.MemberID, identity string) (int64, error) {
 
 // Surveyed records that a member was read to its end: up to a token, and at a
 // state. Everything that was seen must be recorded before, or in the same Do.
+// The later of two surveys of a set is the later one whatever the clock does.
 func (c *Change) Surveyed(member int64, token engine.Token, state string) error {
-	return c.exec(`UPDATE members SET token = ?, state = ?, surveyed = ? WHERE id = ?`, bytesOf(token), bytesOf(state), micros(c.now), member)
+	return c.exec(`UPDATE members SET token = ?, state = ?, surveyed = max(?, (SELECT max(surveyed) + 1 FROM members WHERE set_id = ?)) WHERE id = ?`,
+		bytesOf(token), bytesOf(state), micros(c.now), c.set, member)
 }
 
 // Unmoor forgets a member's token and state: the next survey lists everything.

@@ -93,32 +93,42 @@ func (w *writer) commit(batch []waiting) []error {
 		}
 		return errs
 	}
-	if err := w.run("BEGIN IMMEDIATE"); err != nil {
+	if err := w.step("BEGIN IMMEDIATE"); err != nil {
 		return all(err)
 	}
 	for i, p := range batch {
-		if err := w.run("SAVEPOINT one"); err != nil {
-			w.run("ROLLBACK")
+		if err := w.step("SAVEPOINT one"); err != nil {
+			w.step("ROLLBACK")
 			return all(err)
 		}
 		if errs[i] = p.change(w); errs[i] != nil {
-			w.run("ROLLBACK TO one")
+			w.step("ROLLBACK TO one")
 		}
-		if err := w.run("RELEASE one"); err != nil {
-			w.run("ROLLBACK")
+		if err := w.step("RELEASE one"); err != nil {
+			w.step("ROLLBACK")
 			return all(err)
 		}
 	}
-	if err := w.run("COMMIT"); err != nil {
-		w.run("ROLLBACK")
+	if err := w.step("COMMIT"); err != nil {
+		w.step("ROLLBACK")
 		return all(err)
 	}
 	w.commits.Add(1)
 	return errs
 }
 
+// run runs what needs no arguments; statement prepares what comes again and again.
 func (w *writer) run(query string) error {
 	_, err := w.conn.ExecContext(context.Background(), query)
+	return err
+}
+
+// step is one of the few statements that make up every commit.
+func (w *writer) step(query string) error {
+	s, err := w.statement(query)
+	if err == nil {
+		_, err = s.ExecContext(context.Background())
+	}
 	return err
 }
 

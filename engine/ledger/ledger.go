@@ -22,12 +22,13 @@ type Ledger struct {
 	// the commit, and nothing of it is kept. Tests set it before use.
 	Before func() error
 
-	read  *sql.DB
+	read  *reader
 	write *writer
 
 	mu   sync.Mutex
 	sets map[SetKey]*Set
 
+	dsn   string
 	now   func() time.Time
 	fresh bool // made just now
 }
@@ -53,6 +54,9 @@ type Set struct {
 
 // Key names the set.
 func (s *Set) Key() SetKey { return s.key }
+
+// Now is the ledger's clock. It may jump: nothing is ordered by it.
+func (s *Set) Now() time.Time { return s.ledger.now() }
 
 // Open opens the ledger in a file. A newer schema is an error of kind
 // StorageError that says so; a damaged file is set aside.

@@ -40,9 +40,20 @@ func OpenMemory(now func() time.Time) (*Ledger, error) {
 	return l, fail("open", err)
 }
 
+// Revive opens once more what a ledger of OpenMemory holds, as a process does
+// that follows a killed one, and ends the old handle.
+func (l *Ledger) Revive() (*Ledger, error) {
+	next, err := try(l.dsn, l.now)
+	if err != nil {
+		return nil, fail("open", err)
+	}
+	next.Before = l.Before
+	return next, l.Close()
+}
+
 // try opens a file as it is, and makes one that is not there.
-func try(dsn string, now func() time.Time) (*Ledger, error) {
-	dsn += "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)"
+func try(plain string, now func() time.Time) (*Ledger, error) {
+	dsn := plain + "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
@@ -53,17 +64,17 @@ func try(dsn string, now func() time.Time) (*Ledger, error) {
 		db.Close()
 		return nil, damage(err)
 	}
-	l := &Ledger{write: w, sets: map[SetKey]*Set{}, now: now}
+	l := &Ledger{write: w, sets: map[SetKey]*Set{}, dsn: plain, now: now}
 	if err := l.prepare(); err != nil {
 		w.close()
 		return nil, err
 	}
-	l.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
+	read, err := sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
 	if err != nil {
 		w.close()
 		return nil, err
 	}
-	l.read.SetMaxOpenConns(4)
+	l.read = newReader(read)
 	if err := l.renewSums(); err != nil {
 		l.Close()
 		return nil, err

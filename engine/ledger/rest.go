@@ -15,7 +15,7 @@ func (s *Set) AtRest() (how string, members []Member, err error) {
 	if err != nil {
 		return "", nil, fail("read", err)
 	}
-	tx, err := s.ledger.read.Begin()
+	tx, err := s.ledger.read.begin(membersQuery)
 	if err != nil {
 		return "", nil, fail("read", err)
 	}

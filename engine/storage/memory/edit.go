@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"strconv"
 
 	"davbus.org/davbus/engine"
 )
@@ -59,6 +60,13 @@ func (s *Storage) Texts() map[engine.Ref]string {
 		texts[ref] = string(it.Text)
 	}
 	return texts
+}
+
+// State is a Collection.State: it differs once anything has moved.
+func (s *Storage) State() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strconv.Itoa(s.serial)
 }
 
 // Counts tells how often each call was made; ResetCounts starts over.
