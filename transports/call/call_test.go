@@ -143,33 +143,6 @@ func TestErrorKeepsItsName(t *testing.T) {
 	}
 }
 
-func TestCancelReachesTheCallAndItsLateAnswerIsThrownAway(t *testing.T) {
-	begun, broken := make(chan struct{}), make(chan struct{})
-	a, _ := connect(t, Options{Strict: true}, Options{Strict: true, Handle: func(ctx context.Context, method string, _ json.RawMessage) (any, error) {
-		if method == "quick" {
-			return 1, nil
-		}
-		close(begun)
-		<-ctx.Done()
-		close(broken)
-		return "late", nil
-	}})
-	ctx, stop := context.WithCancel(t.Context())
-	go func() { <-begun; stop() }()
-	if err := a.Call(ctx, "slow", nil, nil, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	<-broken
-	for range 10 { // the late answer must not end a strict connection
-		if err := a.Call(t.Context(), "quick", nil, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if a.Pending() != 0 {
-		t.Errorf("%d calls pending", a.Pending())
-	}
-}
-
 func TestProgressReachesItsCaller(t *testing.T) {
 	var b *Peer
 	ready := make(chan struct{})

@@ -242,16 +242,26 @@ func (p *Peer) call(ctx context.Context, method string, params, result any, touc
 			return p.Err()
 		}
 	case <-ctx.Done():
-		p.mu.Lock()
-		call.answer, call.touched = nil, nil
-		p.mu.Unlock()
-		// The peer may not read any more; its time is up either way.
-		select {
-		case p.out <- outgoing{line: cancelLine(wireID)}:
-		default:
-		}
+		p.giveUp(call, wireID)
 		return ctx.Err()
 	}
+}
+
+// giveUp tells the peer that nobody waits for an answer any more. It may not
+// read just now, or never again, so nobody waits for that either.
+func (p *Peer) giveUp(call *pending, id json.RawMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	call.answer, call.touched = nil, nil
+	if p.err != nil {
+		return // and work may be waited for already
+	}
+	p.work.Go(func() {
+		select {
+		case p.out <- outgoing{line: cancelLine(id)}:
+		case <-p.done:
+		}
+	})
 }
 
 func cancelLine(id json.RawMessage) []byte {
