@@ -4,5 +4,6 @@ package lab
 
 import "syscall"
 
-// childAttr has no way here to let a child die with a test that is ended by force.
-func childAttr() *syscall.SysProcAttr { return nil }
+// childAttr makes a child the first of a process group. It has no way here to let
+// it die with a test that is ended by force.
+func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 )
 
 // A Program is a child process. The end of its output is kept for when it fails.
+// What it started ends with it.
 type Program struct {
 	cmd  *exec.Cmd
 	out  tail
@@ -25,11 +27,16 @@ func Start(env []string, name string, args ...string) (*Program, error) {
 	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = childAttr()
+	p.cmd.WaitDelay = time.Second // what it started may still hold its output
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w (make check installs what is missing)", name, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
+		if errors.Is(p.err, exec.ErrWaitDelay) {
+			p.err = nil // it ended well itself
+		}
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what it left running
 		close(p.done)
 	}()
 	return p, nil

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,4 +129,36 @@ func fifo(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// A program that left others running, which hold its output, holds up nobody, and
+// neither do they live on.
+func TestWhatAProgramLeftRunningEndsWithIt(t *testing.T) {
+	child := filepath.Join(t.TempDir(), "child")
+	p, err := Start(plainEnv(), "sh", "-c", `sleep 1000 & echo $! >`+child+`; exit 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(patience); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH || zombie(pid) }
+	if !Within(patience, gone) {
+		t.Errorf("process %d lives on", pid)
+	}
+}
+
+// zombie says whether a process has ended and was not waited for: in a container
+// nobody may do that.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && strings.Contains(string(stat), ") Z ")
 }
