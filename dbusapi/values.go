@@ -2,7 +2,6 @@ package dbusapi
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -217,27 +216,11 @@ func reportDict(r engine.Report) dict {
 		out["lines"] = dbus.MakeVariant(texts(r.Lines))
 	}
 	for key, v := range r.Extra {
-		if v = paramValue(v); slices.Contains([]string{"s", "b", "u", "as"}, signatureOf(v)) {
+		if v = paramValue(v); engine.Signature(v) != "" {
 			out[text(key)] = dbus.MakeVariant(v)
 		}
 	}
 	return out
-}
-
-// signatureOf is the type that a parameter's value has on the bus; "" for one
-// that no parameter has.
-func signatureOf(v any) string {
-	switch v.(type) {
-	case string:
-		return "s"
-	case bool:
-		return "b"
-	case uint32:
-		return "u"
-	case []string:
-		return "as"
-	}
-	return ""
 }
 
 func partDict(p engine.PartReport) dict {
@@ -276,7 +259,7 @@ func specDict(s engine.ParamSpec) dict {
 	out := makeDict(props{
 		"name": text(s.Name), "signature": text(s.Signature), "required": s.Required, "secret": s.Secret, "summary": text(s.Summary),
 	})
-	if s.Default != nil && signatureOf(s.Default) != "" {
+	if s.Default != nil && engine.Signature(s.Default) != "" {
 		out["default"] = dbus.MakeVariant(paramValue(s.Default))
 	}
 	if len(s.Choices) > 0 {

@@ -21,9 +21,6 @@ func FailureOf(err error) Failure {
 	return Failure{KindOf(err), err.Error(), true}
 }
 
-// Params are the parameters of an account: string, bool, uint32 or []string.
-type Params map[string]any
-
 // An AccountConfig is what a person set up for one account. No secret is in it.
 type AccountConfig struct {
 	ID          AccountID
@@ -58,18 +55,6 @@ func DefaultGroup() GroupConfig {
 		Enabled: true, Direction: "two-way", ConflictPolicy: "merge", IntervalSec: 900,
 		ReadOnlyPolicy: "ignore", HoldItems: 10, HoldPercent: 20,
 	}
-}
-
-// A ParamSpec describes one parameter of an account kind.
-type ParamSpec struct {
-	Name      string
-	Signature string // "s", "b", "u", "as"
-	Required  bool
-	Secret    bool
-	Command   bool // runs a program: not accepted from a sandbox
-	Default   any  // nil if there is none
-	Choices   []string
-	Summary   string
 }
 
 // An AccountState is an account as it stands.

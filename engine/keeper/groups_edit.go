@@ -143,12 +143,12 @@ func editGroup(cfg engine.GroupConfig, set map[string]any, unset []string) (engi
 			return cfg, fmt.Errorf("there is no key %q; there are: %s", name, strings.Join(groupKeys(), ", "))
 		}
 		value := reflect.ValueOf(groupField(&defaults, name)).Elem().Interface()
-		want := signature(value)
+		want := engine.Signature(value)
 		if i >= len(unset) {
 			value = set[name]
 		}
-		if signature(value) != want {
-			return cfg, fmt.Errorf("%q has the type %q, not %q", name, want, signature(value))
+		if got := engine.Signature(value); got != want {
+			return cfg, fmt.Errorf("%q has the type %q, not %q", name, want, got)
 		}
 		reflect.ValueOf(field).Elem().Set(reflect.ValueOf(value))
 	}

@@ -74,8 +74,8 @@ func checkParam(spec engine.ParamSpec, value any) error {
 	if spec.Secret {
 		return fmt.Errorf("%q is a secret and is never a plain parameter; use SetSecret, the keyring or %s-command", spec.Name, spec.Name)
 	}
-	if signature(value) != spec.Signature {
-		return fmt.Errorf("the parameter %q has the type %q, not %q", spec.Name, spec.Signature, signature(value))
+	if got := engine.Signature(value); got != spec.Signature {
+		return fmt.Errorf("the parameter %q has the type %q, not %q", spec.Name, spec.Signature, got)
 	}
 	given, many := value.([]string)
 	if s, ok := value.(string); ok {
@@ -115,20 +115,6 @@ func checkURL(s string) error {
 		return fmt.Errorf("the parameter \"url\" must not hold a user name or a password; use the parameter \"username\" and SetSecret")
 	}
 	return nil
-}
-
-func signature(v any) string {
-	switch v.(type) {
-	case string:
-		return "s"
-	case bool:
-		return "b"
-	case uint32:
-		return "u"
-	case []string:
-		return "as"
-	}
-	return fmt.Sprintf("%T", v)
 }
 
 func specNames(specs []engine.ParamSpec) string {
