@@ -55,6 +55,18 @@ func TestASetAtRestAsksNobodyAndStillKnowsWhatItHas(t *testing.T) {
 	}
 }
 
+func TestOnlyWhoMovedIsAsked(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(0, "1", "one")
+	w.still()
+	w.put(0, "1", "uno")
+	w.members[0].State = "moved"
+	if got := w.asked(group.Options{}); got != "1/1 0/0 " {
+		t.Errorf("asked %s", got)
+	}
+	w.all("1=uno")
+}
+
 func TestASetIsNotAtRest(t *testing.T) {
 	tests := []struct {
 		name string

@@ -215,3 +215,15 @@ func TestAnEmptyCollectionIsProvedToBe(t *testing.T) {
 		t.Errorf("%+v by %s", d, methods(s))
 	}
 }
+
+func TestAChangeUnderAnotherPathIsNotPassedOver(t *testing.T) {
+	s, m, st, _ := filled(t, 3, davtest.Options{})
+	token := changes(t, st, "").Token
+	m.Put("e0001.ics", event("e0001", "two"))
+	s.Always("REPORT", davtest.Edit(func(b []byte) []byte {
+		return bytes.Replace(b, []byte("/calendars/"), []byte("/by-number/"), 1)
+	}))
+	if d, err := st.Changes(t.Context(), token); !engine.IsKind(err, engine.NotSupported) { // so it is listed
+		t.Errorf("got %+v, %v", d, err)
+	}
+}
