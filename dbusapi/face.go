@@ -31,6 +31,7 @@ type Face struct {
 	ration  *ration
 	bonds   *bonds
 	pause   pauseBond
+	agents  *Agents
 
 	commands map[string]*Command // by name
 
@@ -57,6 +58,7 @@ func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
 	f.closing, f.close = context.WithCancel(context.Background())
 	f.ration = newRation(f.view)
 	f.bonds = newBonds(f)
+	f.agents = newAgents(f)
 	t.Errors, t.Allow, t.Gone = ErrorReply, f.allow, f.follow
 	fixed, err := constants(data.Interfaces)
 	if err != nil {

@@ -257,10 +257,6 @@ func (f *Face) inhibit(c tree.Call, reason string, in dict) (*os.File, error) {
 	return file, f.done(err)
 }
 
-// What an issue of its own will bring: until then Capabilities lacks "agent".
-func (f *Face) registerAgent(dbus.ObjectPath, dict) error { return notInThisBuild("agents") }
-func (f *Face) unregisterAgent(dbus.ObjectPath) error     { return notInThisBuild("agents") }
-
 func notInThisBuild(part string) error {
 	return engine.Fail(engine.NotSupported, "do this", "", "this build of davbus has no %s; Manager.Capabilities lists what it has", part)
 }

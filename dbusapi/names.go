@@ -31,6 +31,7 @@ const (
 	ifJob            = BusName + ".Job"
 	ifConflict       = BusName + ".Conflict"
 	ifStream         = BusName + ".Stream"
+	ifAgent          = BusName + ".Agent"
 	ifLog            = "org.freedesktop.LogControl1"
 )
 

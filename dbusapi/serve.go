@@ -36,6 +36,7 @@ const busTime = 5 * time.Second
 // afterwards.
 func (f *Face) Serve(ctx context.Context, c *conn.Conn, ready, finish func()) error {
 	f.tree.Bind(c)
+	f.agents.bind(c)
 	return f.serve(ctx, c, ready, finish)
 }
 
@@ -98,6 +99,7 @@ func release(bus bus) error {
 // end answers whatever waits and sees the answers off.
 func (f *Face) end(bus bus) {
 	f.close()
+	f.agents.release()
 	ctx, cancel := context.WithTimeout(context.Background(), busTime)
 	defer cancel()
 	// Whatever is not answered by then, Close answers with Cancelled.

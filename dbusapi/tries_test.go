@@ -79,8 +79,11 @@ func managerTries(l *list) {
 	l.bad(denied, "Manager.Resume")
 	l.ok("Manager.Inhibit", "backup", opts("what", "schedule"))
 	l.bad(invalidArgs, "Manager.Inhibit", strings.Repeat("x", 257), none)
-	l.bad(notSupported, "Manager.RegisterAgent", dbus.ObjectPath("/a"), none)
-	l.bad(notSupported, "Manager.UnregisterAgent", dbus.ObjectPath("/a"))
+	l.ok("Manager.RegisterAgent", dbus.ObjectPath("/a"), opts("handles", []string{"secrets", "conflicts"}, "store", "keyring"))
+	l.bad(invalidArgs, "Manager.RegisterAgent", dbus.ObjectPath("/b"), opts("handles", []string{"cats"}))
+	l.bad(invalidArgs, "Manager.RegisterAgent", dbus.ObjectPath("/b"), opts("store", "paper"))
+	l.ok("Manager.UnregisterAgent", dbus.ObjectPath("/a"))
+	l.bad(notFound, "Manager.UnregisterAgent", dbus.ObjectPath("/a"))
 }
 
 func shellTries(l *list) {

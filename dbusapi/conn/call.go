@@ -147,6 +147,21 @@ func (c *Conn) CallWithFiles(ctx context.Context, dest string, path dbus.ObjectP
 	}
 }
 
+// Tell calls a method and wants no answer. It never waits; an error means that
+// the call cannot be sent.
+func (c *Conn) Tell(dest string, path dbus.ObjectPath, method string, args ...any) error {
+	i := strings.LastIndexByte(method, '.')
+	frame, err := c.Encode(&dbus.Message{Type: dbus.TypeMethodCall, Flags: dbus.FlagNoReplyExpected, Body: args, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath: dbus.MakeVariant(path), dbus.FieldDestination: dbus.MakeVariant(dest),
+		dbus.FieldInterface: dbus.MakeVariant(method[:i]), dbus.FieldMember: dbus.MakeVariant(method[i+1:]),
+	}}, 0)
+	if err != nil {
+		return fmt.Errorf("cannot call %s: %w", method, err)
+	}
+	c.Write(frame, nil, nil)
+	return nil
+}
+
 func (c *Conn) ended() error {
 	if err := c.Err(); err != nil {
 		return err
