@@ -18,10 +18,10 @@ import (
 
 // What an agent may be asked about: the values of "handles".
 const (
-	aboutSecrets      = "secrets"
-	aboutCertificates = "certificates"
-	aboutDeletions    = "deletions"
-	aboutConflicts    = "conflicts"
+	AboutSecrets      = "secrets"
+	AboutCertificates = "certificates"
+	AboutDeletions    = "deletions"
+	AboutConflicts    = "conflicts"
 )
 
 const (
@@ -82,7 +82,7 @@ func (a *Agents) bind(out outgoing) {
 func (f *Face) registerAgent(c tree.Call, path dbus.ObjectPath, in dict) error {
 	const op = "register an agent"
 	o := readOptions(op, in)
-	every := []string{aboutSecrets, aboutCertificates, aboutDeletions, aboutConflicts}
+	every := []string{AboutSecrets, AboutCertificates, AboutDeletions, AboutConflicts}
 	handles := o.strings("handles")
 	store := o.choice("store", "session", "keyring")
 	if err := o.end(); err != nil {
@@ -175,6 +175,13 @@ func (a *Agents) release() {
 		}
 	}
 	a.drop(func(*agent) bool { return true })
+}
+
+// Any reports whether there is somebody to ask.
+func (a *Agents) Any(about string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.all, func(x *agent) bool { return slices.Contains(x.handles, about) })
 }
 
 // next is the newest agent for a question that was not asked yet.

@@ -29,7 +29,7 @@ func (a *Agents) Secret(ctx context.Context, q SecretQuestion) (value []byte, st
 		}
 	}
 	args := []any{accountPath(q.Account), q.Name, q.Reason, details}
-	err = a.ask(ctx, aboutSecrets, "RequestSecret", args, func(x *agent, r *conn.Reply) error {
+	err = a.ask(ctx, AboutSecrets, "RequestSecret", args, func(x *agent, r *conn.Reply) error {
 		var index dbus.UnixFDIndex
 		if err := r.Store(&index); err != nil || int(index) >= len(r.Files) {
 			return invalid("read the secret", "the agent answered without a descriptor")
@@ -48,7 +48,7 @@ func (a *Agents) Secret(ctx context.Context, q SecretQuestion) (value []byte, st
 // exactly this one.
 func (a *Agents) Certificate(ctx context.Context, account engine.AccountID, host, pem string, problems []string) (pin bool, err error) {
 	args := []any{accountPath(account), text(host), text(pem), texts(problems)}
-	err = a.ask(ctx, aboutCertificates, "ConfirmCertificate", args, func(_ *agent, r *conn.Reply) error {
+	err = a.ask(ctx, AboutCertificates, "ConfirmCertificate", args, func(_ *agent, r *conn.Reply) error {
 		decision, err := decisionIn(r, "pin", "reject")
 		pin = decision == "pin"
 		return err
@@ -58,7 +58,7 @@ func (a *Agents) Certificate(ctx context.Context, account engine.AccountID, host
 
 // Deletions asks before many items are deleted.
 func (a *Agents) Deletions(ctx context.Context, group engine.GroupID, count, total uint32) (proceed bool, err error) {
-	err = a.ask(ctx, aboutDeletions, "ConfirmDeletions", []any{groupPath(group), count, total}, func(_ *agent, r *conn.Reply) error {
+	err = a.ask(ctx, AboutDeletions, "ConfirmDeletions", []any{groupPath(group), count, total}, func(_ *agent, r *conn.Reply) error {
 		return r.Store(&proceed)
 	})
 	return proceed, err
@@ -72,7 +72,7 @@ func (a *Agents) Conflict(ctx context.Context, id string, t engine.ConflictTexts
 		members = append(members, "member:"+string(m), "member:"+string(accountOf(string(m))))
 	}
 	details := makeDict(props{"clashes": texts(t.Clashes), "revision": text(t.Revision)})
-	err = a.ask(ctx, aboutConflicts, "ResolveConflict", []any{conflictPath(id), details}, func(_ *agent, r *conn.Reply) error {
+	err = a.ask(ctx, AboutConflicts, "ResolveConflict", []any{conflictPath(id), details}, func(_ *agent, r *conn.Reply) error {
 		choice, err = decisionIn(r, members...)
 		return err
 	})

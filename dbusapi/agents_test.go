@@ -211,7 +211,7 @@ func TestAnAgentThatGivesNoSignOfLifeIsPassedOver(t *testing.T) {
 		}
 		a.bind(&crowd{does: map[dbus.ObjectPath]func(context.Context, string, []any) (*conn.Reply, error){"/1": slow, "/2": hung}})
 		for _, path := range []dbus.ObjectPath{"/1", "/2"} {
-			if err := a.add(&agent{caller: ":1.1", path: path, handles: []string{aboutDeletions}}); err != nil {
+			if err := a.add(&agent{caller: ":1.1", path: path, handles: []string{AboutDeletions}}); err != nil {
 				t.Fatal(err)
 			}
 		}

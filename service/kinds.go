@@ -26,10 +26,11 @@ type kinds struct {
 	mu      sync.Mutex
 	clients map[*web.Client]bool // open ones
 	past    web.Stats            // of those that are closed
+	refused map[engine.AccountID]refusal
 }
 
 func newKinds(d dirs, s *secrets, p *plugins) *kinds {
-	return &kinds{dirs: d, secrets: s, plugins: p, clients: map[*web.Client]bool{}}
+	return &kinds{dirs: d, secrets: s, plugins: p, clients: map[*web.Client]bool{}, refused: map[engine.AccountID]refusal{}}
 }
 
 // table is the list of kinds.

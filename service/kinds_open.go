@@ -37,8 +37,8 @@ func (k *kinds) openDAV(ctx context.Context, cfg engine.AccountConfig, s keeper.
 	if err != nil {
 		return nil, err
 	}
-	if user == "" && !strings.Contains(where, "/") && strings.Contains(where, "@") {
-		user = where // who is looked up by address logs in by it: RFC 6764, section 6
+	if user == "" && isAddress(where) {
+		user = where
 	}
 	where, client, err := k.client(cfg, where, user, s)
 	if err != nil {
@@ -172,6 +172,7 @@ func (k *kinds) clientUpTo(cfg engine.AccountConfig, where, user string, s keepe
 	o := web.Options{
 		Route: &route.Dialer{Route: r, Env: k.env(cfg.ID)}, Auth: text("auth"), CAFile: text("ca-file"), Pin: text("tls-pin"),
 		Host: text("host"), UserAgent: text("user-agent"), MaxBody: most,
+		Refused: func(s *web.Shown) { k.noteRefusal(cfg, s) },
 		Login: func(ctx context.Context) (string, string, error) {
 			if user == "" {
 				return "", "", engine.Fail(engine.AuthRequired, "log in to", string(cfg.ID), "the server asks for a login; set the parameter \"username\"")

@@ -30,11 +30,14 @@ type keyring interface {
 // nowhere else.
 type secrets struct {
 	keyring keyring // nil if there is none
+	later   later   // nil until the daemon serves
+	fault   func(text string, err error)
 
 	mu       sync.Mutex
 	session  map[secretKey][]byte
 	printed  map[secretKey]printed
 	rejected map[engine.AccountID]bool
+	trial    map[secretKey]bool   // to be kept in the keyring once the server has taken it
 	stored   map[secretKey]string // what the keyring last told: "stored", "locked", "no-service"
 }
 
@@ -63,7 +66,7 @@ var _ keeper.Secrets = (*secrets)(nil)
 func newSecrets() *secrets {
 	return &secrets{
 		session: map[secretKey][]byte{}, printed: map[secretKey]printed{},
-		rejected: map[engine.AccountID]bool{}, stored: map[secretKey]string{},
+		rejected: map[engine.AccountID]bool{}, stored: map[secretKey]string{}, trial: map[secretKey]bool{},
 	}
 }
 
@@ -188,23 +191,17 @@ func (s *secrets) State(cfg engine.AccountConfig) string {
 	return "missing"
 }
 
-// needsSecret reports whether an account may be asked for a password at all.
-func needsSecret(cfg engine.AccountConfig) bool {
-	user := cfg.Params["username"] != nil || cfg.Params["username-command"] != nil
-	return (cfg.Kind == "dav" || cfg.Kind == "webcal") && user && cfg.Params["auth"] != "none"
-}
-
 // Set keeps a secret: in the keyring, or, where store says "session", until the
 // daemon ends.
 func (s *secrets) Set(id engine.AccountID, name string, value []byte, store string) error {
 	if len(value) > maxSecret {
 		return engine.Fail(engine.TooLarge, "set the "+name+" of", string(id), "a secret has at most %d bytes", maxSecret)
 	}
-	if store != "" && store != "keyring" && store != "session" {
+	if store != "" && store != "keyring" && store != "session" && store != storeTrial {
 		return engine.Fail(engine.Invalid, "set the "+name+" of", string(id), "store is keyring or session, not %q", store)
 	}
 	key := secretKey{id, name}
-	inKeyring := store != "session"
+	inKeyring := store != "session" && store != storeTrial
 	if inKeyring && s.keyring == nil {
 		return noKeyring(id, name, nil)
 	}
@@ -223,6 +220,10 @@ func (s *secrets) Set(id engine.AccountID, name string, value []byte, store stri
 	defer s.mu.Unlock()
 	delete(s.rejected, id)
 	delete(s.printed, key)
+	delete(s.trial, key)
+	if store == storeTrial && s.keyring != nil {
+		s.trial[key] = true
+	}
 	if inKeyring {
 		s.stored[key] = "stored"
 		delete(s.session, key)
@@ -260,6 +261,7 @@ func (s *secrets) Forget(id engine.AccountID, name string) error {
 	})
 	maps.DeleteFunc(s.printed, func(k secretKey, _ printed) bool { return mine(k) })
 	maps.DeleteFunc(s.stored, func(k secretKey, _ string) bool { return mine(k) })
+	maps.DeleteFunc(s.trial, func(k secretKey, _ bool) bool { return mine(k) })
 	delete(s.rejected, id)
 	return nil
 }
@@ -275,6 +277,7 @@ func (s *secrets) Accepted(id engine.AccountID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.rejected, id)
+	s.promote(id)
 }
 
 // redact takes every secret that we hold out of a text.

@@ -18,6 +18,7 @@ import (
 	"davbus.org/davbus/dbusapi/conn"
 	"davbus.org/davbus/dbusapi/conn/callers"
 	secretservice "davbus.org/davbus/dbusapi/desktop/secrets"
+	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/service/config"
@@ -88,6 +89,12 @@ func Run(ctx context.Context, o Options) error {
 	p.keeper, err = keeper.New(keeper.Options{
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
 		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
+		Mend: func(id engine.AccountID, f engine.Failure) func(context.Context) bool {
+			if a := p.asker.Load(); a != nil {
+				return a.mend(id, f)
+			}
+			return nil
+		},
 	})
 	if err != nil {
 		return err
@@ -116,6 +123,7 @@ type program struct {
 	inForce  atomic.Value  // the configState of what is loaded
 	sockets  *sockets
 	broker   *intro.Broker
+	asker    atomic.Pointer[asker]
 	work     sync.WaitGroup
 }
 
@@ -161,6 +169,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	defer stop()
 	keeping := make(chan struct{})
 	go func() { defer close(keeping); p.keeper.Run(running) }()
+	p.secrets.begin(func(do func(context.Context)) { p.work.Go(func() { do(ctx) }) }, p.log.fault)
 	p.configState(cfg)
 	_, events := p.keeper.Watch()
 	p.work.Go(func() { p.log.follow(running, events) })
@@ -186,6 +195,10 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 			leave()
 		}
 	})
+	asker := newAsker(ctx, p, face.Agents())
+	p.asker.Store(asker)
+	_, needs := p.keeper.Watch()
+	p.work.Go(func() { asker.run(needs) })
 	p.work.Go(func() { p.watchFiles(ctx) })
 	p.work.Go(func() { p.watchKeyring(ctx) })
 	ready := func() {

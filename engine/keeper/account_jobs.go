@@ -144,22 +144,36 @@ func (k *Keeper) accountJob(kind string, id engine.AccountID, by string, run fun
 func (k *Keeper) jobOf(kind string, id engine.AccountID, by string, run func(context.Context, *job, *handle) verdict) *job {
 	j := &job{keys: []string{"account " + string(id)}, accounts: map[engine.AccountID]bool{id: true}}
 	j.st.Kind, j.st.Target, j.st.Initiator = kind, engine.Target{Account: id}, by
-	j.run = func(ctx context.Context, j *job) verdict {
-		var h *handle
-		k.post(func() {
-			if a := k.accounts[id]; a != nil {
-				h = a.handle.use()
+	j.run = func(ctx context.Context, j *job) (v verdict) {
+		for tries := 0; ; tries++ {
+			start := k.now()
+			v = k.runOn(ctx, j, id, run)
+			again := tries < maxMends && k.mend(ctx, j, start) && k.oneMore(ctx, j)
+			if v.failure.Set {
+				v.stop(kind, ctx)
 			}
-		})
-		if h == nil {
-			return failed(engine.Fail(engine.NotFound, kind, string(id), "the account was removed"))
+			if !again {
+				k.rememberAll(j, &v)
+				return v
+			}
 		}
-		defer k.post(h.leave)
-		v := run(ctx, j, h)
-		k.rememberAll(j, &v)
-		return v
 	}
 	return j
+}
+
+// runOn runs a job on an account as it is configured now.
+func (k *Keeper) runOn(ctx context.Context, j *job, id engine.AccountID, run func(context.Context, *job, *handle) verdict) verdict {
+	var h *handle
+	k.post(func() {
+		if a := k.accounts[id]; a != nil {
+			h = a.handle.use()
+		}
+	})
+	if h == nil {
+		return failed(engine.Fail(engine.NotFound, j.st.Kind, string(id), "the account was removed"))
+	}
+	defer k.post(h.leave)
+	return run(ctx, j, h)
 }
 
 // failedOr is the verdict of an error, or of the context that caused it.

@@ -152,7 +152,14 @@ func (k *Keeper) ForgetSecret(id engine.AccountID, name string) error {
 	if err := k.opt.Secrets.Forget(id, name); err != nil {
 		return err
 	}
-	return k.ask(func() error { k.touchAccount(id); return nil })
+	return k.ask(func() error {
+		if a := k.accounts[id]; a != nil { // an open client knows it still
+			a.handle.retire()
+			a.handle = k.newHandle(a.cfg, a.turn)
+		}
+		k.touchAccount(id)
+		return nil
+	})
 }
 
 // SecretsChanged is told that secrets may be there that were not, or may be had

@@ -111,7 +111,7 @@ func (k *Keeper) startJobs() {
 		}
 	}
 	for _, j := range slices.Clone(k.queue) {
-		if len(k.running) >= maxRunning || k.stopping {
+		if k.working() >= maxRunning || k.stopping {
 			return
 		}
 		if free(j) {
@@ -119,6 +119,16 @@ func (k *Keeper) startJobs() {
 			k.startJob(j)
 		}
 	}
+}
+
+// working is how many jobs run; those that wait for a person take no place.
+func (k *Keeper) working() (n int) {
+	for _, j := range k.running {
+		if j.st.State != waiting {
+			n++
+		}
+	}
+	return n
 }
 
 func (k *Keeper) startJob(j *job) {

@@ -102,6 +102,14 @@ func stopped(op string, ctx context.Context) verdict {
 	return v
 }
 
+// stop makes a verdict one of a job that its context ended, if it did.
+func (v *verdict) stop(op string, ctx context.Context) {
+	if ctx.Err() != nil {
+		end := stopped(op, ctx)
+		v.result, v.failure, v.itemsOnly = end.result, end.failure, false
+	}
+}
+
 func failed(err error) verdict {
 	return verdict{result: engine.Failed, failure: engine.FailureOf(err)}
 }

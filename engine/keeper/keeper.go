@@ -104,6 +104,11 @@ type Options struct {
 	Accounts []engine.AccountConfig
 	Groups   []engine.GroupConfig
 	Jitter   func() float64 // in [0,1)
+
+	// Mend gives what asks a person about a failure that keeps an account from
+	// working, and then reports whether it is worth another try; nil if nobody can
+	// be asked. Asking may take as long as the person does.
+	Mend func(engine.AccountID, engine.Failure) func(context.Context) bool
 }
 
 // A Keeper keeps the live state. Its methods may be called from any goroutine

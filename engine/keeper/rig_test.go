@@ -33,6 +33,7 @@ type rig struct {
 	secrets *fakeSecrets
 	store   *fakeStore
 	found   []engine.Params
+	mend    func(context.Context, engine.AccountID, engine.Failure) bool
 
 	stop   context.CancelFunc
 	ended  chan struct{}
@@ -96,7 +97,12 @@ func (r *rig) start(accounts []engine.AccountConfig, groups []engine.GroupConfig
 	r.book = book
 	k, err := New(Options{
 		Ledger: book, Opened: opened, Kinds: r.kinds(), Store: r.store, Secrets: r.secrets,
-		Accounts: accounts, Groups: groups, Jitter: func() float64 { return 0.5 },
+		Accounts: accounts, Groups: groups, Jitter: func() float64 { return 0.5 }, Mend: func(id engine.AccountID, f engine.Failure) func(context.Context) bool {
+			if r.mend == nil {
+				return nil
+			}
+			return func(ctx context.Context) bool { return r.mend(ctx, id, f) }
+		},
 	})
 	if err != nil {
 		r.Fatal(err)

@@ -24,6 +24,7 @@ type setRun struct {
 func (k *Keeper) runSync(ctx context.Context, j *job, o syncOrder) verdict {
 	var all verdict
 	for round := 0; ; round++ {
+		start := k.now()
 		v := k.syncOnce(ctx, j, o)
 		if round > 0 {
 			v.report.Counts = later(all.report.Counts, v.report.Counts)
@@ -31,6 +32,12 @@ func (k *Keeper) runSync(ctx context.Context, j *job, o syncOrder) verdict {
 			v.report.Members = addReports(all.report.Members, v.report.Members, later)
 		}
 		all = v
+		if round < maxMends {
+			k.mend(ctx, j, start)
+			if all.failure.Set {
+				all.stop("sync", ctx)
+			}
+		}
 		if !k.oneMore(ctx, j) {
 			break
 		}
@@ -81,10 +88,7 @@ func (k *Keeper) syncOnce(ctx context.Context, j *job, o syncOrder) verdict {
 	if o.after != nil {
 		o.after(&v)
 	}
-	if ctx.Err() != nil {
-		end := stopped("sync", ctx)
-		v.result, v.failure, v.itemsOnly = end.result, end.failure, false
-	}
+	v.stop("sync", ctx)
 	if !o.dry {
 		k.groupsDone(ctx, j, runs, views, configs)
 	}

@@ -128,8 +128,10 @@ func (k *Keeper) tick(now time.Time) {
 	}
 }
 
+// groupQueued reports whether a group is about to be run. A job that waits for a
+// person holds nothing up.
 func (k *Keeper) groupQueued(g *groupLive) bool {
-	uses := func(j *job) bool { return slices.Contains(j.groups, g.cfg.ID) }
+	uses := func(j *job) bool { return slices.Contains(j.groups, g.cfg.ID) && j.st.State != waiting }
 	return slices.ContainsFunc(k.queue, uses) || slices.ContainsFunc(k.running, uses)
 }
 

@@ -37,7 +37,7 @@ func (c *Client) Probe(ctx context.Context, u *url.URL, report route.Report) err
 	conf := c.wire.TLSClientConfig.Clone()
 	conf.ServerName = u.Hostname()
 	t := tls.Client(conn, conf)
-	err = tlsErrorOf(u, t.HandshakeContext(ctx))
+	err = c.refused(tlsErrorOf(u, t.HandshakeContext(ctx)))
 	detail := ""
 	if err == nil {
 		s := t.ConnectionState()

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -28,13 +31,24 @@ import (
 // certificate makes one for hosts, signed by another or by itself.
 func certificate(t *testing.T, until time.Time, by *tls.Certificate, hosts ...string) tls.Certificate {
 	t.Helper()
+	return certificateOf(t, strong(t), time.Now().Add(-48*time.Hour), until, by, hosts...)
+}
+
+func strong(t *testing.T) crypto.Signer {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+func certificateOf(t *testing.T, key crypto.Signer, from, until time.Time, by *tls.Certificate, hosts ...string) tls.Certificate {
+	t.Helper()
+	var err error
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: hosts,
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until, IsCA: by == nil, BasicConstraintsValid: true,
+		NotBefore: from, NotAfter: until, IsCA: by == nil, BasicConstraintsValid: true,
 	}
 	parent, signer := c, any(key)
 	if by != nil {
@@ -43,7 +57,7 @@ func certificate(t *testing.T, until time.Time, by *tls.Certificate, hosts ...st
 		}
 		signer = by.PrivateKey
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,32 +99,53 @@ func TestScenario72TLSInsideASocketIsOfTheURLsHost(t *testing.T) {
 	expired := certificate(t, time.Now().Add(-24*time.Hour), &ca, "dav.example.org")
 	self := certificate(t, year, nil, "dav.example.org")
 	other := certificate(t, year, &ca, "other.example.org")
+	early := certificateOf(t, strong(t), year.Add(-24*time.Hour), year, &ca, "dav.example.org")
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worst := certificateOf(t, weak, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour), nil, "other.example.org")
 	pin := func(c tls.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Certificate[0])) }
 	for name, c := range map[string]struct {
 		cert    tls.Certificate
 		opt     Options
 		most    uint16
 		problem string
+		shown   string // everything that a person is told
 	}{
-		"a known authority":        {good, Options{CAFile: caFile}, 0, ""},
-		"an unknown authority":     {good, Options{}, 0, "untrusted"},
-		"signed by itself":         {self, Options{CAFile: caFile}, 0, "untrusted"},
-		"expired":                  {expired, Options{CAFile: caFile}, 0, "expired"},
-		"for another host":         {other, Options{CAFile: caFile}, 0, "host"},
-		"pinned":                   {self, Options{Pin: pin(self)}, 0, ""},
-		"pinned, another":          {good, Options{CAFile: caFile, Pin: pin(self)}, 0, "untrusted"},
-		"an old version of TLS":    {good, Options{CAFile: caFile}, tls.VersionTLS11, "invalid"},
-		"an old version and a pin": {self, Options{Pin: pin(self)}, tls.VersionTLS11, "invalid"},
+		"a known authority":        {good, Options{CAFile: caFile}, 0, "", ""},
+		"an unknown authority":     {good, Options{}, 0, "untrusted", "unknown-authority"},
+		"signed by itself":         {self, Options{CAFile: caFile}, 0, "untrusted", "unknown-authority"},
+		"expired":                  {expired, Options{CAFile: caFile}, 0, "expired", "expired"},
+		"everything at once":       {worst, Options{}, 0, "expired", "unknown-authority expired wrong-host weak"},
+		"not valid yet":            {early, Options{CAFile: caFile}, 0, "expired", "not-yet-valid"},
+		"for another host":         {other, Options{CAFile: caFile}, 0, "host", "wrong-host"},
+		"pinned":                   {self, Options{Pin: pin(self)}, 0, "", ""},
+		"pinned, another":          {good, Options{CAFile: caFile, Pin: pin(self)}, 0, "untrusted", "not-pinned"},
+		"an old version of TLS":    {good, Options{CAFile: caFile}, tls.VersionTLS11, "invalid", ""},
+		"an old version and a pin": {self, Options{Pin: pin(self)}, tls.VersionTLS11, "invalid", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, sni := tlsOnSocket(t, &tls.Config{Certificates: []tls.Certificate{c.cert}, MinVersion: tls.VersionTLS10, MaxVersion: c.most})
 			c.opt.Route = via(t, "unix:"+path)
+			refused := make(chan *Shown, 2)
+			c.opt.Refused = func(s *Shown) { refused <- s }
 			cl := client(t, c.opt)
 			_, text, err := do(t, cl, "GET", "https://dav.example.org:8443/", "")
 			var steps []string
 			perr := cl.Probe(t.Context(), parse(t, "https://dav.example.org:8443/"), func(step, _ string, err error) { steps = append(steps, step) })
 			if strings.Join(steps, " ") != "stat connect uid tls" {
 				t.Errorf("steps %q", steps)
+			}
+			if len(refused) != map[bool]int{true: 2}[c.shown != ""] {
+				t.Errorf("%d certificates were shown", len(refused))
+			}
+			for len(refused) > 0 {
+				s := <-refused
+				block, _ := pem.Decode([]byte(s.PEM()))
+				if got := strings.Join(s.Problems(time.Now()), " "); got != c.shown || s.Pin() != pin(c.cert) || s.Host != "dav.example.org:8443" || !bytes.Equal(block.Bytes, c.cert.Certificate[0]) {
+					t.Errorf("problems %q, want %q; of %s", got, c.shown, s.Host)
+				}
 			}
 			if c.problem == "" {
 				if err != nil || perr != nil || text != "dav.example.org:8443" || sni() != "dav.example.org" {

@@ -44,6 +44,10 @@ type Options struct {
 	CAFile string // further certificate authorities, PEM
 	Pin    string // SHA-256 of the one certificate that is accepted
 
+	// Refused is told of a certificate that was not accepted. It must not wait.
+	// Nil is nobody.
+	Refused func(*Shown)
+
 	Host      string // another Host header
 	UserAgent string
 
@@ -255,7 +259,7 @@ func (c *Client) once(req *http.Request) (*http.Response, error) {
 		}
 		cancel(nil)
 		c.count.failed()
-		return nil, tlsError(req.URL, err)
+		return nil, c.refused(tlsError(req.URL, err))
 	}
 	c.count.answered(resp.StatusCode)
 	resp.Request = req
