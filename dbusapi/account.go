@@ -162,13 +162,15 @@ func (f *Face) isSecret(op string, id engine.AccountID, secret string) error {
 
 func (f *Face) forgetSecret(id engine.AccountID, secret string, in dict) error {
 	op := "forget a secret of " + name(string(id))
-	if err := noOptions(op, in); err != nil {
+	o := readOptions(op, in)
+	store := o.choice("store", "keyring", "session")
+	if err := o.end(); err != nil {
 		return err
 	}
 	if err := f.isSecret(op, id, secret); err != nil {
 		return err
 	}
-	return f.done(f.host.ForgetSecret(id, secret))
+	return f.done(f.host.ForgetSecret(id, secret, store))
 }
 
 // createTime bounds the one method that talks to a server before it replies;

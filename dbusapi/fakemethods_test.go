@@ -61,7 +61,7 @@ func (h *fakeHost) SetSecret(id engine.AccountID, name string, value []byte, sto
 	return h.call("SetSecret", name, string(value), store)
 }
 
-func (h *fakeHost) ForgetSecret(id engine.AccountID, name string) error {
+func (h *fakeHost) ForgetSecret(id engine.AccountID, name, _ string) error {
 	return h.call("ForgetSecret", name)
 }
 

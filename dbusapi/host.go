@@ -53,7 +53,7 @@ type Host interface {
 	EnableAccount(id engine.AccountID, on bool) error
 	RemoveAccount(id engine.AccountID, forgetSecrets bool) error
 	SetSecret(id engine.AccountID, name string, value []byte, store string) error
-	ForgetSecret(id engine.AccountID, name string) error
+	ForgetSecret(id engine.AccountID, name, store string) error
 	Discover(id engine.AccountID, forgetGone bool, by Caller) (engine.JobID, error)
 	Check(id engine.AccountID, try engine.Params, by Caller) (engine.JobID, error)
 	CreateCollection(ctx context.Context, id engine.AccountID, c engine.Collection) (engine.MemberID, error)

@@ -165,6 +165,7 @@ func accountTries(l *list, fd dbus.UnixFD) {
 	l.bad(invalidArgs, "Account.SetSecret", "url", fd, none)
 	l.bad(invalidArgs, "Account.SetSecret", "password", fd, opts("store", "paper"))
 	l.ok("Account.ForgetSecret", "password", none)
+	l.ok("Account.ForgetSecret", "password", opts("store", "session"))
 	l.bad(invalidArgs, "Account.ForgetSecret", "url", none)
 	l.ok("Account.CreateCollection", "new", "calendar", opts("display-name", "N", "color", "#112233", "description", "d", "components", []string{"VEVENT"}))
 	l.bad(invalidArgs, "Account.CreateCollection", "new", "mailbox", none)

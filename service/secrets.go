@@ -241,9 +241,10 @@ func noKeyring(id engine.AccountID, name string, err error) error {
 		"there is no keyring: %w; keep it until davbusd ends (\"store\" is \"session\"), or name a %s-command", err, name)
 }
 
-// Forget removes a secret, or with name "" all secrets of an account.
-func (s *secrets) Forget(id engine.AccountID, name string) error {
-	if s.keyring != nil {
+// Forget removes a secret, or with name "" all secrets of an account; with store
+// "session" from memory alone.
+func (s *secrets) Forget(id engine.AccountID, name, store string) error {
+	if s.keyring != nil && store != "session" {
 		ctx, cancel := context.WithTimeout(context.Background(), keyringTime)
 		defer cancel()
 		if err := s.keyring.Forget(ctx, id, cmp.Or(name, "password")); err != nil && !engine.IsKind(err, engine.Offline) && !engine.IsKind(err, engine.AuthRequired) {

@@ -83,7 +83,7 @@ func TestASecretOfTheSessionBeatsTheOthersAndIsForgotten(t *testing.T) {
 	if string(got) != "typed" || err != nil || runs() != 0 || s.State(cfg) != "session" {
 		t.Errorf("got %q, %v, %d runs, state %s", got, err, runs(), s.State(cfg))
 	}
-	if err := s.Forget("work", ""); err != nil {
+	if err := s.Forget("work", "", ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := s.Of(cfg).Get(t.Context(), "password"); string(got) != "s3cret" {

@@ -94,6 +94,12 @@ func (c *Client) SetSecret(ctx context.Context, account, name string, secret []b
 	return err
 }
 
+// ForgetSecret removes a secret from memory and from the keyring; with "store"
+// "session" from memory alone.
+func (c *Client) ForgetSecret(ctx context.Context, account, name string, o Options) error {
+	return c.Call(ctx, AccountPath(account), Name+".Account.ForgetSecret", []any{name, o.variants()})
+}
+
 // Check connects, logs in and reads the root, and changes nothing.
 func (c *Client) Check(ctx context.Context, account string) (dbus.ObjectPath, error) {
 	return c.job(ctx, AccountPath(account), "Account.Check", Options{}.variants())

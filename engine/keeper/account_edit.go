@@ -201,7 +201,7 @@ func (k *Keeper) RemoveAccount(id engine.AccountID, forgetSecrets bool) error {
 		return nil
 	})
 	if err == nil && forgetSecrets {
-		err = k.opt.Secrets.Forget(id, "")
+		err = k.opt.Secrets.Forget(id, "", "")
 	}
 	return err
 }

@@ -144,12 +144,13 @@ func (k *Keeper) SetSecret(id engine.AccountID, name string, value []byte, store
 	})
 }
 
-// ForgetSecret removes a secret from memory and from the keyring.
-func (k *Keeper) ForgetSecret(id engine.AccountID, name string) error {
+// ForgetSecret removes a secret from memory and, unless store is "session", from
+// the keyring.
+func (k *Keeper) ForgetSecret(id engine.AccountID, name, store string) error {
 	if err := k.checkSecret("forget a secret of", id, name); err != nil {
 		return err
 	}
-	if err := k.opt.Secrets.Forget(id, name); err != nil {
+	if err := k.opt.Secrets.Forget(id, name, store); err != nil {
 		return err
 	}
 	return k.ask(func() error {

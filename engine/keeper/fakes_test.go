@@ -65,7 +65,7 @@ func (f *fakeSecrets) Set(id engine.AccountID, name string, value []byte, store 
 	f.set = append(f.set, string(id)+" "+name+" "+string(value)+" "+store)
 	return nil
 }
-func (f *fakeSecrets) Forget(id engine.AccountID, name string) error {
+func (f *fakeSecrets) Forget(id engine.AccountID, name, _ string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.set = append(f.set, string(id)+" forget "+name)

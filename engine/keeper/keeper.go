@@ -77,7 +77,7 @@ type Secrets interface {
 	State(engine.AccountConfig) string
 
 	Set(id engine.AccountID, name string, value []byte, store string) error
-	Forget(id engine.AccountID, name string) error // name "" forgets them all
+	Forget(id engine.AccountID, name, store string) error // name "" forgets them all; store "session" leaves the keyring alone
 
 	// Rejected is told when a server refused the secrets of an account, so that
 	// they are fetched anew; Accepted when it took them.

@@ -286,7 +286,7 @@ func TestASecretThatIsSetIsTriedSoon(t *testing.T) {
 		}
 		r.refuse(r.k.SetSecret("a", "url", nil, ""), engine.Invalid, "url")
 		r.refuse(r.k.SetSecret("x", "password", nil, ""), engine.NotFound, "x")
-		if err := r.k.ForgetSecret("a", "password"); err != nil {
+		if err := r.k.ForgetSecret("a", "password", ""); err != nil {
 			t.Error(err)
 		}
 	})

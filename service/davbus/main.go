@@ -33,6 +33,9 @@ type commands struct {
 
 	Account   accountCmd      `cmd:"" help:"Servers and folders: where collections come from."`
 	Check     accountCheckCmd `cmd:"" hidden:""`
+	Login     loginCmd        `cmd:"" help:"Try a password for an account, and keep it."`
+	Logout    logoutCmd       `cmd:"" help:"Forget the password of an account."`
+	Agent     agentCmd        `cmd:"" help:"Answer davbus's questions in this terminal: passwords, certificates, held deletions, conflicts."`
 	Group     groupCmd        `cmd:"" help:"What is kept in step with what."`
 	Sync      syncCmd         `cmd:"" help:"Bring a group, an account, a collection or everything into step now."`
 	Status    statusCmd       `cmd:"" help:"How everything stands."`
