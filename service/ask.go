@@ -10,11 +10,11 @@ import (
 	"davbus.org/davbus/engine/feed"
 )
 
-// An asker has people asked, through the agents on the bus, what only they can
+// A secretary has people asked, through the agents on the bus, what only they can
 // tell: secrets, whether a certificate is the right one, what becomes of held
 // deletions and of conflicts. No job is held up by it, except one that somebody
 // started and waits for. Without an agent everything waits as it is.
-type asker struct {
+type secretary struct {
 	program *program
 	agents  *dbusapi.Agents
 	ctx     context.Context // ends every question
@@ -47,8 +47,8 @@ func (q *question) over() bool {
 	}
 }
 
-func newAsker(ctx context.Context, p *program, agents *dbusapi.Agents) *asker {
-	a := &asker{
+func newSecretary(ctx context.Context, p *program, agents *dbusapi.Agents) *secretary {
+	a := &secretary{
 		program: p, agents: agents, ctx: ctx, turn: make(chan struct{}, 1),
 		accounts: map[engine.AccountID]*question{}, groups: map[engine.GroupID]*question{}, conflicts: map[string]*question{},
 	}
@@ -57,7 +57,7 @@ func newAsker(ctx context.Context, p *program, agents *dbusapi.Agents) *asker {
 }
 
 // run asks whenever something new needs a person, until its context ends.
-func (a *asker) run(events *feed.Sub) {
+func (a *secretary) run(events *feed.Sub) {
 	defer events.Close()
 	a.work.Go(func() {
 		for {
@@ -83,7 +83,7 @@ func (a *asker) run(events *feed.Sub) {
 }
 
 // review compares what needs a person now with what is being asked.
-func (a *asker) review() {
+func (a *secretary) review() {
 	s := a.program.keeper.Snapshot()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -93,7 +93,7 @@ func (a *asker) review() {
 }
 
 // begin asks a question beside everything else; mu is held.
-func (a *asker) begin(about any, ask func(context.Context) (ok bool, err error)) *question {
+func (a *secretary) begin(about any, ask func(context.Context) (ok bool, err error)) *question {
 	ctx, cancel := context.WithCancel(a.ctx)
 	q := &question{about: about, cancel: cancel, done: make(chan struct{})}
 	a.work.Go(func() {

@@ -9,9 +9,9 @@ import (
 	"davbus.org/davbus/engine/keeper"
 )
 
-// patience is how long a job waits for a person. The question stays: its answer
+// jobPatience is how long a job waits for a person. The question stays: its answer
 // is used by the next one.
-const patience = 2 * time.Minute
+const jobPatience = 2 * time.Minute
 
 // storeTrial keeps a secret for the session, and in the keyring as well once the
 // server has taken it: a wrong one never replaces a good one.
@@ -19,7 +19,7 @@ const storeTrial = "trial"
 
 // mend is how a job that somebody waits for has a person asked; nil if nobody
 // can be asked.
-func (a *asker) mend(id engine.AccountID, f engine.Failure) func(context.Context) bool {
+func (a *secretary) mend(id engine.AccountID, f engine.Failure) func(context.Context) bool {
 	st := a.program.keeper.Snapshot().Accounts[id]
 	if st == nil || !a.canAsk(st, f) {
 		return nil
@@ -32,7 +32,7 @@ func (a *asker) mend(id engine.AccountID, f engine.Failure) func(context.Context
 			a.accounts[id] = q
 		}
 		a.mu.Unlock()
-		timer := time.NewTimer(patience)
+		timer := time.NewTimer(jobPatience)
 		defer timer.Stop()
 		select {
 		case <-q.done:
@@ -46,7 +46,7 @@ func (a *asker) mend(id engine.AccountID, f engine.Failure) func(context.Context
 
 // canAsk reports whether there is a question that would mend a failure, and
 // somebody to ask it.
-func (a *asker) canAsk(st *engine.AccountState, f engine.Failure) bool {
+func (a *secretary) canAsk(st *engine.AccountState, f engine.Failure) bool {
 	if !st.Enabled || !keeper.Mendable(f) {
 		return false
 	}
@@ -58,7 +58,7 @@ func (a *asker) canAsk(st *engine.AccountState, f engine.Failure) bool {
 
 // reviewAccounts asks once for each change: what was sent away is not asked
 // again because it failed again.
-func (a *asker) reviewAccounts(s *engine.Snapshot) {
+func (a *secretary) reviewAccounts(s *engine.Snapshot) {
 	settled(a.accounts, func(id engine.AccountID, q *question) bool {
 		st := s.Accounts[id]
 		return st != nil && st.Enabled && st.Failure.Kind == q.about && keeper.Mendable(st.Failure) && !q.nobody
@@ -74,7 +74,7 @@ func (a *asker) reviewAccounts(s *engine.Snapshot) {
 }
 
 // askAccount asks what one account needs, one account at a time.
-func (a *asker) askAccount(ctx context.Context, st *engine.AccountState, f engine.Failure) (bool, error) {
+func (a *secretary) askAccount(ctx context.Context, st *engine.AccountState, f engine.Failure) (bool, error) {
 	select {
 	case <-a.turn:
 		defer func() { a.turn <- struct{}{} }()
@@ -87,7 +87,7 @@ func (a *asker) askAccount(ctx context.Context, st *engine.AccountState, f engin
 	return a.askCertificate(ctx, st)
 }
 
-func (a *asker) askSecret(ctx context.Context, st *engine.AccountState, f engine.Failure) (bool, error) {
+func (a *secretary) askSecret(ctx context.Context, st *engine.AccountState, f engine.Failure) (bool, error) {
 	q := dbusapi.SecretQuestion{Account: st.ID, Name: "password", Reason: "missing", URL: st.URL, User: userOf(st.AccountConfig)}
 	if f.Kind == engine.AuthFailed {
 		q.Reason = "rejected"
@@ -104,7 +104,7 @@ func (a *asker) askSecret(ctx context.Context, st *engine.AccountState, f engine
 	return err == nil, err
 }
 
-func (a *asker) askCertificate(ctx context.Context, st *engine.AccountState) (bool, error) {
+func (a *secretary) askCertificate(ctx context.Context, st *engine.AccountState) (bool, error) {
 	shown := a.program.kinds.refusedBy(st)
 	if shown == nil {
 		return false, nil

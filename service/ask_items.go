@@ -12,7 +12,7 @@ import (
 const byAgent = "agent"
 
 // reviewGroups asks about held deletions: again when others are held.
-func (a *asker) reviewGroups(s *engine.Snapshot) {
+func (a *secretary) reviewGroups(s *engine.Snapshot) {
 	settled(a.groups, func(id engine.GroupID, q *question) bool {
 		g := s.Groups[id]
 		return g != nil && g.HeldDeletions == q.about && !q.nobody
@@ -25,7 +25,7 @@ func (a *asker) reviewGroups(s *engine.Snapshot) {
 	}
 }
 
-func (a *asker) askDeletions(ctx context.Context, id engine.GroupID, count, total uint32) (bool, error) {
+func (a *secretary) askDeletions(ctx context.Context, id engine.GroupID, count, total uint32) (bool, error) {
 	proceed, err := a.agents.Deletions(ctx, id, count, total)
 	if err != nil {
 		return false, err
@@ -35,7 +35,7 @@ func (a *asker) askDeletions(ctx context.Context, id engine.GroupID, count, tota
 }
 
 // itemsAt is how many items there are where deletions are held.
-func (a *asker) itemsAt(s *engine.Snapshot, id engine.GroupID) (total uint32) {
+func (a *secretary) itemsAt(s *engine.Snapshot, id engine.GroupID) (total uint32) {
 	held, err := a.program.keeper.Problems(string(id), true, 0, 1<<20)
 	if err != nil {
 		return 0
@@ -52,7 +52,7 @@ func (a *asker) itemsAt(s *engine.Snapshot, id engine.GroupID) (total uint32) {
 
 // reviewConflicts asks about one conflict at a time, the oldest first, and about
 // each once.
-func (a *asker) reviewConflicts(s *engine.Snapshot) {
+func (a *secretary) reviewConflicts(s *engine.Snapshot) {
 	settled(a.conflicts, func(id string, q *question) bool {
 		c := s.Conflicts[id]
 		return c != nil && (c.State == "open" || q.over()) && !q.nobody
@@ -73,7 +73,7 @@ func (a *asker) reviewConflicts(s *engine.Snapshot) {
 	}
 }
 
-func (a *asker) askConflict(ctx context.Context, id string) (bool, error) {
+func (a *secretary) askConflict(ctx context.Context, id string) (bool, error) {
 	texts, err := a.program.keeper.ConflictTexts(id)
 	if err != nil {
 		return false, err

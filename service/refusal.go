@@ -27,7 +27,7 @@ func (k *kinds) refusedBy(st *engine.AccountState) *web.Shown {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := k.refused[st.ID]
-	if r.where != st.Params["url"] || r.at.Before(st.LastAttempt.Add(-patience)) {
+	if r.where != st.Params["url"] || r.at.Before(st.LastAttempt.Add(-jobPatience)) {
 		return nil
 	}
 	return r.shown

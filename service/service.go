@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
 		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
 		Mend: func(id engine.AccountID, f engine.Failure) func(context.Context) bool {
-			if a := p.asker.Load(); a != nil {
+			if a := p.secretary.Load(); a != nil {
 				return a.mend(id, f)
 			}
 			return nil
@@ -118,13 +118,13 @@ type program struct {
 	log     *log
 	quit    chan bool // whether running jobs may finish
 
-	unlocked chan struct{} // something in the keyring changed
-	idleExit atomic.Uint32 // seconds; 0: never
-	inForce  atomic.Value  // the configState of what is loaded
-	sockets  *sockets
-	broker   *intro.Broker
-	asker    atomic.Pointer[asker]
-	work     sync.WaitGroup
+	unlocked  chan struct{} // something in the keyring changed
+	idleExit  atomic.Uint32 // seconds; 0: never
+	inForce   atomic.Value  // the configState of what is loaded
+	sockets   *sockets
+	broker    *intro.Broker
+	secretary atomic.Pointer[secretary]
+	work      sync.WaitGroup
 }
 
 // join connects to the session bus.
@@ -195,10 +195,10 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 			leave()
 		}
 	})
-	asker := newAsker(ctx, p, face.Agents())
-	p.asker.Store(asker)
+	secretary := newSecretary(ctx, p, face.Agents())
+	p.secretary.Store(secretary)
 	_, needs := p.keeper.Watch()
-	p.work.Go(func() { asker.run(needs) })
+	p.work.Go(func() { secretary.run(needs) })
 	p.work.Go(func() { p.watchFiles(ctx) })
 	p.work.Go(func() { p.watchKeyring(ctx) })
 	ready := func() {

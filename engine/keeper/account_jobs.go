@@ -145,14 +145,10 @@ func (k *Keeper) jobOf(kind string, id engine.AccountID, by string, run func(con
 	j := &job{keys: []string{"account " + string(id)}, accounts: map[engine.AccountID]bool{id: true}}
 	j.st.Kind, j.st.Target, j.st.Initiator = kind, engine.Target{Account: id}, by
 	j.run = func(ctx context.Context, j *job) (v verdict) {
-		for tries := 0; ; tries++ {
+		for {
 			start := k.now()
 			v = k.runOn(ctx, j, id, run)
-			again := tries < maxMends && k.mend(ctx, j, start) && k.oneMore(ctx, j)
-			if v.failure.Set {
-				v.stop(kind, ctx)
-			}
-			if !again {
+			if !k.mend(ctx, j, start, &v) || !k.oneMore(ctx, j) {
 				k.rememberAll(j, &v)
 				return v
 			}

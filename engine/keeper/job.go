@@ -30,6 +30,7 @@ type job struct {
 	slow, dry  bool
 	joinable   bool
 	again      bool          // somebody joined: survey once more
+	mends      int           // questions it had asked so far; touched by the job alone
 	timeout    time.Duration // never changed
 	regain     chan struct{} // closed when the keys that were let go are held again
 	stopping   bool

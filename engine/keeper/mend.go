@@ -22,8 +22,8 @@ const waiting = "waiting"
 // worth while. For a job that nobody asked for nobody is asked. Meanwhile the job
 // waits, and others may work on what it works on; a round that follows takes
 // that back, as oneMore does.
-func (k *Keeper) mend(ctx context.Context, j *job, since time.Time) bool {
-	if k.opt.Mend == nil || ctx.Err() != nil {
+func (k *Keeper) mend(ctx context.Context, j *job, since time.Time, v *verdict) bool {
+	if k.opt.Mend == nil || ctx.Err() != nil || j.mends == maxMends {
 		return false
 	}
 	broken := map[engine.AccountID]func(context.Context) bool{}
@@ -54,6 +54,7 @@ func (k *Keeper) mend(ctx context.Context, j *job, since time.Time) bool {
 	if len(broken) == 0 {
 		return false
 	}
+	j.mends++
 	for _, key := range j.keys {
 		k.letGo(j, key)
 	}
@@ -68,6 +69,9 @@ func (k *Keeper) mend(ctx context.Context, j *job, since time.Time) bool {
 		}
 		j.again = j.again || mended
 	})
+	if v.failure.Set {
+		v.stop(j.st.Kind, ctx) // of a job that was stopped while it waited
+	}
 	return mended
 }
 

@@ -32,12 +32,7 @@ func (k *Keeper) runSync(ctx context.Context, j *job, o syncOrder) verdict {
 			v.report.Members = addReports(all.report.Members, v.report.Members, later)
 		}
 		all = v
-		if round < maxMends {
-			k.mend(ctx, j, start)
-			if all.failure.Set {
-				all.stop("sync", ctx)
-			}
-		}
+		k.mend(ctx, j, start, &all)
 		if !k.oneMore(ctx, j) {
 			break
 		}
