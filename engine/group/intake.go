@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"davbus.org/davbus/engine"
@@ -114,6 +115,8 @@ func (in *intake) unusable(info item.Info, text []byte) error {
 		return engine.Fail(engine.InvalidItem, "read", "", "it is empty")
 	case info.Kind == "":
 		return engine.Fail(engine.InvalidItem, "read", "", "it is neither a calendar nor a card: %s", info.Reason)
+	case slices.Contains(info.Components, "VCALENDAR"), slices.Contains(info.Components, "VCARD") && info.Kind == engine.Calendar:
+		return engine.Fail(engine.InvalidItem, "read", "", "a whole calendar or card stands inside of the calendar; take the inner one out, or its first and last line away")
 	case info.Kind != kind && (kind == engine.Calendar || kind == engine.AddressBook):
 		return engine.Fail(engine.InvalidItem, "read", "", "%s in a collection of kind %s", info.Kind, kind)
 	}

@@ -61,6 +61,23 @@ func TestScenario63AnItemOfTheWrongKindGoesNowhere(t *testing.T) {
 	})
 }
 
+func TestACalendarInsideACalendarIsAProblemThatSaysSo(t *testing.T) {
+	over(t, 2, func(t *testing.T, w *world) {
+		w.members[1].Components = []string{"VEVENT", "VTODO", "VJOURNAL"} // as servers tell
+		for name, inner := range map[string]string{"cal": "VCALENDAR", "card": "VCARD"} {
+			w.places[0].Put(engine.Ref(name), fmt.Appendf(nil, "BEGIN:VCALENDAR\r\nBEGIN:%s\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:in-%s\r\nEND:VEVENT\r\nEND:%[1]s\r\nEND:VCALENDAR\r\n", inner, name))
+		}
+		w.put(0, "1", "one")
+		w.sync()
+		w.want(1, "1=one")
+		p := w.problems()
+		if len(p) != 2 || p[0].Failure.Kind != engine.InvalidItem || !strings.Contains(p[0].Failure.Message, "inside of the calendar") || !strings.Contains(p[1].Failure.Message, "inside of the calendar") {
+			t.Errorf("problems %+v", p)
+		}
+		w.quiet()
+	})
+}
+
 // cutList ends a listing in the middle.
 type cutList struct{ *memory.Storage }
 

@@ -26,7 +26,6 @@ const (
 // worked in any order while the daemons sync by themselves and when asked. After
 // the daemons had their time, no value is lost and no item is there twice.
 func TestFurtherTwoDaemonsAndADirectWriterLoseNothing(t *testing.T) {
-	bin := programs(t)
 	sequences, seed := 200, uint64(20261124)
 	if n, err := strconv.Atoi(os.Getenv("DAVBUS_SEQUENCES")); err == nil {
 		sequences = n
@@ -45,7 +44,7 @@ func TestFurtherTwoDaemonsAndADirectWriterLoseNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			site := c.site(t)
-			houses := []*house{neighbour(t, bin, "A", site), neighbour(t, bin, "B", site)}
+			houses := []*house{neighbour(t, "A", site), neighbour(t, "B", site)}
 			for n := 0; n < c.sequences; n += most {
 				b := &box{T: t, site: site, houses: houses, seed: seed + uint64(n), atOnce: min(most, c.sequences-n), oracle: newOracle()}
 				b.batch(fmt.Sprint("b", n))
@@ -59,8 +58,8 @@ func TestFurtherTwoDaemonsAndADirectWriterLoseNothing(t *testing.T) {
 }
 
 // neighbour is a house with the server and a folder in one group.
-func neighbour(t *testing.T, bin, name string, s *site) *house {
-	h := newHouse(t, bin, name)
+func neighbour(t *testing.T, name string, s *site) *house {
+	h := newHouse(t, name)
 	h.file("pw", lab.AlicePassword+"\n")
 	h.file("pim/.keep", "")
 	h.config("accounts/work.yaml", fmt.Sprintf("kind: dav\nurl: %s/\nusername: %s\npassword-command: [cat, %s]\n", s.url, lab.Alice, filepath.Join(h.Dir, "pw")))

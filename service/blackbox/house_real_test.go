@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,15 +22,25 @@ import (
 
 const patience = 30 * time.Second
 
-// programs builds what is shipped and gives its folder.
-func programs(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir+"/", "../davbusd", "../davbus").CombinedOutput()
+// bin is where TestMain puts the shipped programs.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(build(m.Run)) }
+
+// build makes what is shipped, once for all tests.
+func build(run func() int) int {
+	dir, err := os.MkdirTemp("", "davbus-shipped-")
 	if err != nil {
-		t.Fatalf("cannot build: %v\n%s", err, out)
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return dir
+	defer os.RemoveAll(dir)
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "../davbusd", "../davbus").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "cannot build: %v\n%s", err, out)
+		return 1
+	}
+	bin = dir
+	return run()
 }
 
 // A house is a home with a bus and, once it is started, a daemon.
@@ -37,15 +48,14 @@ type house struct {
 	*testing.T
 	lab.HomeDir
 	name   string
-	bin    string
 	bus    *lab.PrivateBus
 	daemon *lab.Program
 	under  []string // a program that runs the daemon, with its arguments
 }
 
-func newHouse(t *testing.T, bin, name string) *house {
+func newHouse(t *testing.T, name string) *house {
 	t.Helper()
-	return &house{T: t, HomeDir: lab.Home(t), name: name, bin: bin, bus: lab.Bus(t)}
+	return &house{T: t, HomeDir: lab.Home(t), name: name, bus: lab.Bus(t)}
 }
 
 func (h *house) must(err error) {
@@ -70,7 +80,7 @@ func (h *house) env() []string { return h.Env("DBUS_SESSION_BUS_ADDRESS=" + h.bu
 // start runs the daemon and waits until it answers.
 func (h *house) start() {
 	h.Helper()
-	args := append(slices.Clone(h.under), filepath.Join(h.bin, "davbusd"), "--log-level", "debug")
+	args := append(slices.Clone(h.under), filepath.Join(bin, "davbusd"), "--log-level", "debug")
 	p, err := lab.Start(h.env(), args[0], args[1:]...)
 	h.must(err)
 	h.daemon = p
@@ -92,15 +102,21 @@ func (h *house) answers() bool {
 // davbus runs the command line as a person would.
 func (h *house) davbus(args ...string) (out, errs string, code int) {
 	h.Helper()
-	var o, e bytes.Buffer
-	cmd := exec.CommandContext(h.Context(), filepath.Join(h.bin, "davbus"), args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = h.env(), &o, &e
-	err := cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return o.String(), e.String(), exit.ExitCode()
-	}
+	out, errs, code, err := h.tool(args...)
 	h.must(err)
-	return o.String(), e.String(), 0
+	return out, errs, code
+}
+
+// tool is davbus for goroutines that are not the test's.
+func (h *house) tool(args ...string) (out, errs string, code int, err error) {
+	var o, e bytes.Buffer
+	cmd := exec.CommandContext(h.Context(), filepath.Join(bin, "davbus"), args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = h.env(), &o, &e
+	err = cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return o.String(), e.String(), exit.ExitCode(), nil
+	}
+	return o.String(), e.String(), 0, err
 }
 
 // A report is what a sync did.
