@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ func serve(t *testing.T, h http.HandlerFunc) *journal {
 func (j *journal) note(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		line := r.Method + " " + r.URL.Path + " " + string(body)
 		if a := r.Header.Get("Authorization"); a != "" {
 			kind, _, _ := strings.Cut(a, " ")
