@@ -85,9 +85,13 @@ type stream struct {
 	owner  string      // unique name; "" with keep
 	free   func()      // of the quota and of following the owner
 	stop   func() bool // no longer closes with the face
+	ending sync.Once
+	ended  chan struct{} // closed when the object is gone
 
 	mu   sync.Mutex
 	gone bool
+	// What had moved when InitialOffset was set: an earlier connection's.
+	inBefore, outBefore uint64
 }
 
 // maxStreams is how many one caller may have.
@@ -107,7 +111,7 @@ func (f *Face) openStream(c tree.Call, about dbus.ObjectPath, keep bool, r Strea
 	}
 	f.streams.Add(1)
 	n := f.lastStream.Add(1)
-	s := &stream{face: f, kind: r.Kind, path: dbus.ObjectPath(streamPrefix + itoa(n)), free: give}
+	s := &stream{face: f, kind: r.Kind, path: dbus.ObjectPath(streamPrefix + itoa(n)), free: give, ended: make(chan struct{})}
 	ready := make(chan struct{})
 	r.Told = func(e StreamEvent) { <-ready; s.moved(e) }
 	if s.work, err = host.OpenStream(c.Context(), r); err != nil {
@@ -201,6 +205,7 @@ func (s *stream) moved(e StreamEvent) {
 		s.change(props{"Connections": count + 1, "State": "open"})
 		s.tell("Connected", e.Connected, dict{"pid": dbus.MakeVariant(e.PID), "uid": dbus.MakeVariant(e.UID)})
 	case e.Facts != nil:
+		s.inBefore, s.outBefore = s.work.Bytes()
 		s.change(props{"Size": e.Facts.Size, "ContentHash": text(e.Facts.Hash), "InitialOffset": e.Facts.Offset, "Job": noJob(e.Facts.Job)})
 	case e.Moved:
 		s.change(props{"TransferredBytes": s.transferred()})
@@ -231,9 +236,9 @@ func (s *stream) transferred() uint64 {
 	in, out := s.work.Bytes()
 	switch offset := (*s.object.props.Load())["InitialOffset"].(uint64); s.kind {
 	case "export":
-		return offset + out
+		return offset + out - s.outBefore
 	case "import":
-		return offset + in
+		return offset + in - s.inBefore
 	}
 	return in + out
 }
@@ -244,25 +249,28 @@ func (s *stream) tell(signal string, args ...any) {
 	}
 }
 
-// end closes the stream and removes its object, once.
+// end closes the stream and removes its object, once. It does not wait: whoever
+// calls may be one of those that closing waits for.
 func (s *stream) end() {
+	s.ending.Do(func() {
+		go func() {
+			defer s.face.streams.Done()
+			defer close(s.ended)
+			s.work.Close() // which tells of the connections that it breaks off
+			s.remove()
+		}()
+	})
+}
+
+func (s *stream) remove() {
 	s.mu.Lock()
-	if s.gone {
-		s.mu.Unlock()
-		return
-	}
 	s.gone = true
 	s.change(props{"State": "closed"})
-	_ = s.face.tree.Drop(s.path)
+	_ = s.face.tree.Drop(s.path) // the bus is gone
 	stop := s.stop
 	s.mu.Unlock()
 	s.free()
 	if stop != nil {
 		stop()
 	}
-	// Whoever calls may be one of those that closing waits for.
-	go func() {
-		defer s.face.streams.Done()
-		s.work.Close()
-	}()
 }

@@ -162,8 +162,13 @@ func (s *stream) closeCall(c tree.Call, in dict) error {
 	if err == nil {
 		err = s.mayUse(c, "close")
 	}
-	if err == nil {
-		s.end()
+	if err != nil {
+		return err
 	}
-	return err
+	s.end()
+	select {
+	case <-s.ended:
+	case <-c.Context().Done(): // the caller is gone
+	}
+	return nil
 }

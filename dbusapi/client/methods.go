@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"os"
+	"syscall"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -240,6 +241,10 @@ func (c *Client) Listen(ctx context.Context, stream dbus.ObjectPath, address, ac
 func (c *Client) OpenFd(ctx context.Context, stream dbus.ObjectPath, o Options) (*os.File, error) {
 	var fd dbus.UnixFD
 	if err := c.Call(ctx, stream, Name+".Stream.OpenFd", []any{o.variants()}, &fd); err != nil {
+		return nil, err
+	}
+	if err := syscall.SetNonblock(int(fd), true); err != nil { // so that reading can be broken off
+		syscall.Close(int(fd))
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), string(stream)), nil

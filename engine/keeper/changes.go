@@ -136,6 +136,9 @@ func (k *Keeper) ChangedSince(asked engine.MemberID, o *Opened, since string) (n
 	if bad != nil {
 		return nil, now, true, engine.Fail(engine.Invalid, "export", string(asked), "%q is no revision; take it from the property Revision, or from the last line of an export", since)
 	}
+	if since == now {
+		return nil, now, false, nil
+	}
 	var log changeLog
 	known, err := k.opt.Ledger.Noted(changeLogName(o.ID), &log)
 	if err != nil || !known || from < log.Floor || from > revisionOf(now) {

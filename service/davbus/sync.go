@@ -141,7 +141,7 @@ func (r *runtime) finish(job dbus.ObjectPath, report client.Props) error {
 		say(r.out, "%s", printable(l))
 	}
 	text := result + ": " + counts(report)
-	if report.Str("kind") != "sync" {
+	if kind := report.Str("kind"); kind != "sync" && kind != "import" {
 		text = result
 	}
 	if m := report.Str("error-message"); m != "" {
