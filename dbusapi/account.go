@@ -27,8 +27,9 @@ func (f *Face) account(id engine.AccountID) tree.Interface {
 		"CreateCollection": func(c tree.Call, collection, kind string, in dict) (dbus.ObjectPath, error) {
 			return f.createCollection(c, id, collection, kind, in)
 		},
-		"OpenProxy": func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.openProxy(c, id, in) },
-		"Remove":    func(in dict) error { return f.removeAccount(id, in) },
+		"ServePlugin": func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.servePlugin(c, id, in) },
+		"OpenProxy":   func(c tree.Call, in dict) (dbus.ObjectPath, error) { return f.openProxy(c, id, in) },
+		"Remove":      func(in dict) error { return f.removeAccount(id, in) },
 	}, Properties: map[string]tree.Property{
 		"DisplayName": {Set: func(_ tree.Call, v dbus.Variant) error {
 			return f.done(f.host.SetAccountName(id, v.Value().(string)))

@@ -47,6 +47,7 @@ func TestEveryObjectIsManagedAndNoOther(t *testing.T) {
 	want := []dbus.ObjectPath{
 		Root + "/account/local", Root + "/account/local/cal", Root + "/account/work", Root + "/account/work/cal",
 		Root + "/conflict/c1", Root + "/group/home", Root + "/job/42", Root + "/job/43",
+		Root + "/plugin/todo",
 	}
 	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -32,6 +32,7 @@ type Face struct {
 	bonds   *bonds
 	pause   pauseBond
 	agents  *Agents
+	plugins *pluginBook
 
 	commands map[string]*Command // by name
 
@@ -59,6 +60,7 @@ func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
 	f.ration = newRation(f.view)
 	f.bonds = newBonds(f)
 	f.agents = newAgents(f)
+	f.plugins = newPluginBook(f)
 	t.Errors, t.Allow, t.Gone = ErrorReply, f.allow, f.follow
 	fixed, err := constants(data.Interfaces)
 	if err != nil {
@@ -78,6 +80,10 @@ func New(t *tree.Tree, host Host, log Log, callers Callers) (*Face, error) {
 	f.sub = sub
 	if err = f.putRoot(snapshot.Manager); err == nil {
 		err = f.pub.begin(snapshot)
+	}
+	if err == nil {
+		f.plugins.refresh()
+		err = f.plugins.err
 	}
 	if err != nil {
 		sub.Close()

@@ -219,6 +219,7 @@ var objectsOf = map[dbus.ObjectPath][]string{
 	Root + "/group/home":        {ifGroup},
 	Root + "/job/42":            {ifJob},
 	Root + "/conflict/c1":       {ifConflict},
+	Root + "/plugin/todo":       {ifPlugin},
 }
 
 // served are the interfaces of objectsOf with the object that has each.

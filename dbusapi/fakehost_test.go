@@ -14,6 +14,7 @@ import (
 // A fakeHost keeps everything in memory and tells it on a real feed. A method
 // whose name is in fail answers that error and does nothing.
 type fakeHost struct {
+	*fakePlugins
 	feed feed.Feed
 
 	mu    sync.Mutex
@@ -29,7 +30,12 @@ type fakeHost struct {
 }
 
 func newFakeHost() *fakeHost {
-	h := &fakeHost{fail: map[string]error{}, next: 41, quit: make(chan bool, 1), broker: intro.NewBroker()}
+	h := &fakeHost{fakePlugins: newFakePlugins(), fail: map[string]error{}, next: 41, quit: make(chan bool, 1), broker: intro.NewBroker()}
+	h.fakePlugins.fails = func(method string) error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.fail[method]
+	}
 	h.state = engine.Snapshot{
 		Manager:     engine.ManagerState{State: "idle", Online: true, AccountKinds: []string{"dav", "vdir"}, ConfigState: "loaded"},
 		Accounts:    map[engine.AccountID]*engine.AccountState{},

@@ -16,7 +16,7 @@ type Caller struct {
 	Initiator string // application id or executable
 	Sandboxed bool   // or not proved to be outside one
 	App       string // application id; "" if not sandboxed, or not known
-	PID, UID  uint32 // as the bus or the kernel says
+	PID, UID  uint32 // as the bus or the kernel says; 0 if that is not known
 }
 
 // A SyncRequest is one call of Sync.

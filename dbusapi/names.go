@@ -32,6 +32,7 @@ const (
 	ifConflict       = BusName + ".Conflict"
 	ifStream         = BusName + ".Stream"
 	ifAgent          = BusName + ".Agent"
+	ifPlugin         = BusName + ".Plugin"
 	ifLog            = "org.freedesktop.LogControl1"
 )
 

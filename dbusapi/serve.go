@@ -44,6 +44,7 @@ func (f *Face) serve(ctx context.Context, bus bus, ready, finish func()) error {
 	publishing, stop := context.WithCancel(context.Background())
 	failed := make(chan error, 1)
 	f.helpers.Go(func() { failed <- f.pub.run(publishing, f.sub) })
+	f.helpers.Go(f.plugins.follow)
 	nameLost := make(chan struct{}, 1)
 	unlisten := bus.Listen(func(s *dbus.Signal) {
 		if s.Name == "org.freedesktop.DBus.NameLost" && len(s.Body) == 1 && s.Body[0] == BusName {

@@ -99,7 +99,7 @@ func TestEverythingIsThereBeforeTheNameIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, ifaces := range objectsOf {
-		if path != LogPath && path != Root && !strings.HasPrefix(string(path), jobPrefix) && f.pub.objects[path] == nil {
+		if path != LogPath && path != Root && !strings.HasPrefix(string(path), jobPrefix) && f.pub.objects[path] == nil && f.plugins.objects["todo"].path != path {
 			t.Errorf("%s with %v is not there", path, ifaces)
 		}
 	}

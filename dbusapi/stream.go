@@ -18,9 +18,9 @@ type Streamer interface {
 
 // A StreamRequest says what a stream is to carry.
 type StreamRequest struct {
-	Kind       string           // "export", "import", "serve" or "proxy"
+	Kind       string           // "export", "import", "serve", "proxy" or "plugin"
 	Collection engine.MemberID  // of the first three
-	Account    engine.AccountID // of a proxy
+	Account    engine.AccountID // of a proxy or a plugin
 	Caller     Caller
 
 	Lines bool   // export as JSON, one item a line
@@ -32,7 +32,7 @@ type StreamRequest struct {
 	Size            uint64  // of what is imported; UnknownSize for any
 	Confirm         *uint32 // deletions that the caller has agreed to
 
-	ReadOnly   bool   // serve, proxy
+	ReadOnly   bool   // serve, proxy, plugin
 	PathPrefix string // proxy
 
 	Told func(StreamEvent) // in order; it does not wait for the Stream

@@ -119,9 +119,7 @@ func controlTries(l *list) {
 }
 
 func otherTries(l *list) {
-	l.bad(notSupported, "PluginManager.Register", "p", none)
-	l.bad(notSupported, "PluginManager.Unregister", "p")
-	l.bad(notSupported, "PluginManager.ListActivatable")
+	pluginTries(l)
 }
 
 func introducerTries(l *list, fd, socket dbus.UnixFD) {
@@ -171,6 +169,8 @@ func accountTries(l *list, fd dbus.UnixFD) {
 	l.bad(invalidArgs, "Account.CreateCollection", "new", "mailbox", none)
 	l.bad(invalidArgs, "Account.CreateCollection", "a/b", "calendar", none)
 	l.bad(notSupported, "Account.OpenProxy", none)
+	l.bad(notSupported, "Account.ServePlugin", none)
+	l.bad(invalidArgs, "Account.ServePlugin", typo)
 	l.refused("RemoveAccount", engine.Busy, "Account.Remove", none)
 }
 
@@ -242,4 +242,27 @@ func lastTries(l *list) {
 	l.ok("Shell.SyncAndWait", "work") // its job is done at once: see the test
 	l.ok("Group.Remove", none)
 	l.ok("Account.Remove", opts("forget-secrets", false))
+}
+
+func pluginTries(l *list) {
+	l.ok("PluginManager.Register", "p", opts("kinds", []string{"calendar"}, "protocol-version", uint32(1), "display-name", "P"))
+	l.ok("PluginManager.RegisterFd", "p", none)
+	for _, method := range []string{"PluginManager.Register", "PluginManager.RegisterFd"} {
+		l.refused("RegisterPlugin", engine.AlreadyExists, method, "p", none)
+		l.bad(invalidArgs, method, "p", typo)
+		l.bad(denied, method, "p", none)
+	}
+	l.bad(notFound, "PluginManager.Unregister", "nothing")
+	l.ok("PluginManager.Unregister", "p")
+	l.ok("PluginManager.ListActivatable")
+	l.refused("ActivatablePlugins", engine.NotSupported, "PluginManager.ListActivatable")
+	for method, host := range map[string]string{"Plugin.Activate": "ActivatePlugin", "Plugin.Restart": "RestartPlugin", "Plugin.Disconnect": "DisconnectPlugin"} {
+		l.ok(method, none)
+		l.bad(invalidArgs, method, typo)
+		kind := engine.PluginMissing
+		if method == "Plugin.Disconnect" {
+			kind = engine.NotFound
+		}
+		l.refused(host, kind, method, none)
+	}
 }

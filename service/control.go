@@ -21,6 +21,7 @@ type sockets struct {
 	dir     *sock.Dir
 	control *sock.Listener
 	intro   *sock.Listener // nil if that is off
+	plugins *sock.Listener
 }
 
 // listen opens the control socket. Clients wait until it is served. It is the one
@@ -39,10 +40,14 @@ func (p *program) listen(handed *os.File, introductions bool) (*sockets, error) 
 	if s.control, err = dir.Listen("control", o); err == nil && introductions {
 		s.intro, err = dir.Listen("intro", sock.Options{Refused: p.refused("introduction")})
 	}
+	if err == nil {
+		s.plugins, err = dir.Listen("plugins", sock.Options{MaxClients: 256, Refused: p.refused("plugin")})
+	}
 	if err != nil {
 		s.close()
 		return nil, err
 	}
+	p.plugins.door = s.plugins.Path()
 	return s, nil
 }
 
@@ -85,8 +90,20 @@ func (s *sockets) serveIntroductions(ctx context.Context, p *program) {
 	}
 }
 
+// servePlugins lets plugins in until ctx ends.
+func (s *sockets) servePlugins(ctx context.Context, p *program) {
+	err := s.plugins.Serve(ctx, func(ctx context.Context, c *sock.Conn) {
+		if err := p.plugins.admit(ctx, c); err != nil {
+			p.log.fault(fmt.Sprintf("a plugin was sent away: pid %d", c.Cred.PID), err)
+		}
+	})
+	if err != nil {
+		p.log.fault("the socket for plugins is closed; everything else goes on", err)
+	}
+}
+
 func (s *sockets) close() {
-	for _, l := range []*sock.Listener{s.control, s.intro} {
+	for _, l := range []*sock.Listener{s.control, s.intro, s.plugins} {
 		if l != nil {
 			l.Close()
 		}

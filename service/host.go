@@ -91,7 +91,7 @@ func (h *host) Facts() dbusapi.Facts {
 	if h.program.secrets.keyring != nil {
 		f.Capabilities = append(f.Capabilities, "secret-service")
 	}
-	f.Capabilities = append(f.Capabilities, "streams", "introducer", "agent")
+	f.Capabilities = append(f.Capabilities, "streams", "introducer", "agent", "plugins")
 	f.StreamTypes = stream.Types[:]
 	slices.Sort(f.Capabilities)
 	return f

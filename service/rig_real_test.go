@@ -69,9 +69,9 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-func home(t *testing.T) *rig {
+func home(t *testing.T, services ...string) *rig {
 	t.Helper()
-	bus := lab.Bus(t)
+	bus := lab.Bus(t, services...)
 	d := homeAt(t, bus.Address)
 	d.bus = bus
 	return d

@@ -62,7 +62,10 @@ func Run(ctx context.Context, o Options) error {
 	defer unlock()
 
 	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1), broker: intro.NewBroker()}
-	p.plugins = newPlugins(d, pluginDirs())
+	p.plugins = newPlugins(d, pluginDirs(d))
+	if err := p.plugins.findOnBus(ctx, bus); err != nil {
+		return fmt.Errorf("cannot ask the bus for plugins: %w", err)
+	}
 	p.folder = config.Open(d.config, p.specs)
 	cfg, err := p.folder.Load()
 	if err != nil {
@@ -100,6 +103,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	p.plugins.attach(book, p.keeper, p.log)
+	defer p.plugins.close()
 	if opened.SetAside != "" {
 		p.log.say("the ledger was damaged and was set aside as " + opened.SetAside + "; the next sync compares everything, and deletes nothing")
 	}
@@ -187,6 +191,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	answering, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
 	p.work.Go(func() { p.sockets.serve(answering, p, face) })
+	p.work.Go(func() { p.sockets.servePlugins(answering, p) })
 	var finishJobs atomic.Bool
 	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
 	p.work.Go(func() {
@@ -201,6 +206,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	p.work.Go(func() { secretary.run(needs) })
 	p.work.Go(func() { p.watchFiles(ctx) })
 	p.work.Go(func() { p.watchKeyring(ctx) })
+	defer p.plugins.watchBus(p.work.Go)()
 	ready := func() {
 		p.keeper.Begin()
 		p.log.say("ready as " + dbusapi.BusName + ", davbus " + data.Version)

@@ -43,6 +43,9 @@ func (h *host) OpenStream(ctx context.Context, r dbusapi.StreamRequest) (dbusapi
 	case "proxy":
 		o.Max, o.HTTP = mostConnections, true
 		s.cargo, err = h.openProxy(r)
+	case "plugin":
+		o.Once = true
+		s.cargo, err = h.openServed(ctx, r)
 	default:
 		err = engine.Fail(engine.NotSupported, "open a stream of kind", r.Kind, "")
 	}

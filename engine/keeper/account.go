@@ -106,7 +106,7 @@ func (k *Keeper) accountState(a *account) *engine.AccountState {
 		SecretState: k.opt.Secrets.State(a.cfg), Capabilities: a.caps,
 		LastAttempt: a.attempt, LastSuccess: a.success, NextAttempt: a.retry,
 	}
-	if kind := k.opt.Kinds[a.cfg.Kind]; kind.Place != nil && a.cfg.Invalid == nil {
+	if kind := k.kind(a.cfg.Kind); kind.Place != nil && a.cfg.Invalid == nil {
 		p := kind.Place(a.cfg.Params)
 		st.URL, st.Transport, st.TransportAddress = p.URL, p.Transport, p.Address
 	}

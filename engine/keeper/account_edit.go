@@ -91,9 +91,9 @@ func (k *Keeper) UpdateAccount(id engine.AccountID, set engine.Params, unset []s
 		cfg := a.cfg
 		cfg.Params = cloneParams(cfg.Params)
 		for _, name := range unset {
-			if !slices.ContainsFunc(k.opt.Kinds[cfg.Kind].Params, func(s engine.ParamSpec) bool { return s.Name == name }) {
+			if !slices.ContainsFunc(k.kind(cfg.Kind).Params, func(s engine.ParamSpec) bool { return s.Name == name }) {
 				return engine.Fail(engine.Invalid, "update", string(id), "there is no parameter %q; there are: %s",
-					name, specNames(k.opt.Kinds[cfg.Kind].Params))
+					name, specNames(k.kind(cfg.Kind).Params))
 			}
 			delete(cfg.Params, name)
 		}

@@ -92,7 +92,7 @@ func (k *Keeper) checkWith(ctx context.Context, cfg engine.AccountConfig) verdic
 	if cfg.Invalid != nil {
 		return failed(cfg.Invalid)
 	}
-	source, err := k.opt.Kinds[cfg.Kind].Open(ctx, cfg, k.opt.Secrets.Of(cfg))
+	source, err := k.kind(cfg.Kind).Open(ctx, cfg, k.opt.Secrets.Of(cfg))
 	if err != nil {
 		return failedOr("check", ctx, err)
 	}

@@ -181,7 +181,7 @@ func (k *Keeper) checkSecret(op string, id engine.AccountID, name string) error 
 		if err != nil {
 			return err
 		}
-		for _, s := range k.opt.Kinds[a.cfg.Kind].Params {
+		for _, s := range k.kind(a.cfg.Kind).Params {
 			if s.Name == name && s.Secret {
 				return nil
 			}

@@ -115,6 +115,7 @@ type Options struct {
 // once Run runs; after that they answer with an error of kind Cancelled.
 type Keeper struct {
 	opt   Options
+	kinds atomic.Pointer[Kinds] // replaced as a whole
 	feed  feed.Feed
 	snap  atomic.Pointer[engine.Snapshot]
 	calls chan call
@@ -139,6 +140,7 @@ func New(o Options) (*Keeper, error) {
 		opt: o, calls: make(chan call), ended: make(chan struct{}),
 		moved: make(chan *job, maxQueued+maxRunning),
 	}
+	k.kinds.Store(&o.Kinds)
 	k.live.init()
 	empty := *k.next
 	k.snap.Store(&empty)

@@ -158,7 +158,7 @@ func (k *Keeper) touchGroup(id engine.GroupID) { k.dirtyGroups[id] = true }
 func (k *Keeper) managerState() engine.ManagerState {
 	m := engine.ManagerState{
 		State: "idle", Online: k.online, PausedUntil: k.pausedUntil, LastSuccess: k.lastSuccess,
-		ConfigState: k.configState, AccountKinds: slices.Sorted(maps.Keys(k.opt.Kinds)),
+		ConfigState: k.configState, AccountKinds: k.kindNames(),
 	}
 	for _, j := range k.running {
 		m.Jobs = append(m.Jobs, j.st.ID)

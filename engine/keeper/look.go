@@ -33,7 +33,7 @@ func (k *Keeper) lookAll(ctx context.Context, j *job, fresh bool) map[engine.Acc
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			if v.toFound && !j.dry {
-				v.err = k.opt.Kinds[v.cfg.Kind].Found(v.cfg.Params)
+				v.err = k.kind(v.cfg.Kind).Found(v.cfg.Params)
 			}
 			if v.err == nil {
 				v.cols, v.err = k.lookAt(ctx, v.handle, fresh)
@@ -85,7 +85,7 @@ func (k *Keeper) newPlaces(j *job, views map[engine.AccountID]view) {
 		}
 		for _, m := range k.groups[g].cfg.CreateMissing {
 			a := k.accounts[memberAccount(m)]
-			if a != nil && a.success.IsZero() && len(a.known) == 0 && k.opt.Kinds[a.cfg.Kind].Found != nil {
+			if a != nil && a.success.IsZero() && len(a.known) == 0 && k.kind(a.cfg.Kind).Found != nil {
 				v := views[a.cfg.ID]
 				v.toFound = true
 				views[a.cfg.ID] = v
@@ -95,7 +95,7 @@ func (k *Keeper) newPlaces(j *job, views map[engine.AccountID]view) {
 }
 
 func (k *Keeper) overNetwork(a *account) bool {
-	kind := k.opt.Kinds[a.cfg.Kind]
+	kind := k.kind(a.cfg.Kind)
 	return kind.Place != nil && kind.Place(a.cfg.Params).Transport == "tcp"
 }
 

@@ -36,10 +36,10 @@ func (k *Keeper) checkAccount(op string, cfg engine.AccountConfig) error {
 	if err := checkID(op, string(cfg.ID)); err != nil {
 		return err
 	}
-	kind, ok := k.opt.Kinds[cfg.Kind]
+	kind, ok := (*k.kinds.Load())[cfg.Kind]
 	if !ok {
 		return engine.Fail(engine.NotSupported, op, string(cfg.ID), "there is no account kind %q; there are: %s",
-			cfg.Kind, strings.Join(slices.Sorted(maps.Keys(k.opt.Kinds)), ", "))
+			cfg.Kind, strings.Join(k.kindNames(), ", "))
 	}
 	if err := checkParams(kind.Params, cfg.Params); err != nil {
 		return engine.Fail(engine.Invalid, op, string(cfg.ID), "%w", err)
@@ -145,10 +145,10 @@ func listParam(p engine.Params, name string) []string { l, _ := p[name].([]strin
 
 // Parameters describes the parameters of a kind of account.
 func (k *Keeper) Parameters(kind string) ([]engine.ParamSpec, error) {
-	found, ok := k.opt.Kinds[kind]
+	found, ok := (*k.kinds.Load())[kind]
 	if !ok {
 		return nil, engine.Fail(engine.NotSupported, "describe the kind", kind, "there are: %s",
-			strings.Join(slices.Sorted(maps.Keys(k.opt.Kinds)), ", "))
+			strings.Join(k.kindNames(), ", "))
 	}
 	return slices.Clone(found.Params), nil
 }

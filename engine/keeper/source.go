@@ -60,7 +60,7 @@ func (h *handle) opened(ctx context.Context) (engine.Source, error) {
 		return nil, h.cfg.Invalid
 	}
 	o := &h.keeper.opt
-	source, err := o.Kinds[h.cfg.Kind].Open(ctx, h.cfg, o.Secrets.Of(h.cfg))
+	source, err := h.keeper.kind(h.cfg.Kind).Open(ctx, h.cfg, o.Secrets.Of(h.cfg))
 	if err != nil {
 		return nil, err
 	}

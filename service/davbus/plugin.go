@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,16 +13,13 @@ import (
 type pluginCmd struct {
 	List    pluginListCmd    `cmd:"" help:"List the plugins that are installed, and the accounts that they keep."`
 	Check   pluginCheckCmd   `cmd:"" help:"Try a plugin against davbus-plugin(7) and say what it does wrong; needs no daemon."`
-	Restart pluginRestartCmd `cmd:"" help:"End the plugin of one account, or of all accounts that a plugin keeps, and forget how often it failed."`
+	Restart pluginRestartCmd `cmd:"" help:"End the plugin of one account, or of all accounts that a plugin keeps, forget how often it failed, and start it again."`
+	Serve   pluginServeCmd   `cmd:"" help:"Offer an account of this machine as a plugin on standard input and output: for the davbus of another machine, by ssh."`
 }
 
 type pluginListCmd struct{}
 
 func (c *pluginListCmd) Run(r *runtime) error {
-	m, err := r.client.Manager(r.ctx)
-	if err != nil {
-		return err
-	}
 	objects, err := r.client.Objects(r.ctx)
 	if err != nil {
 		return err
@@ -31,26 +27,19 @@ func (c *pluginListCmd) Run(r *runtime) error {
 	accounts := client.Each(objects, "Account")
 	var rows [][]string
 	plain := []map[string]any{}
-	for _, kind := range m.Strs("AccountKinds") {
-		id, ok := strings.CutPrefix(kind, "plugin:")
-		if !ok {
-			continue
-		}
-		used := false
+	for _, p := range client.Each(objects, "Plugin") {
+		id, used := p.Str("Id"), []string{}
 		for _, a := range accounts {
-			if a.Str("Kind") != kind {
-				continue
+			if a.Str("Kind") == "plugin:"+id {
+				used = append(used, a.Str("Id"))
 			}
-			used = true
-			rows = append(rows, []string{id, a.Str("Id"), a.Str("State"), a.Str("ErrorName")})
-			plain = append(plain, map[string]any{"plugin": id, "account": a.Str("Id"), "state": a.Str("State"), "error-name": a.Str("ErrorName")})
 		}
-		if !used {
-			rows = append(rows, []string{id, "", "", ""})
-			plain = append(plain, map[string]any{"plugin": id})
-		}
+		rows = append(rows, []string{id, p.Str("State"), strings.Join(used, ","), fmt.Sprint(p.Int("PendingCalls")), fmt.Sprint(p.Int("Restarts")), p.Str("ErrorName")})
+		entry := p.Plain()
+		entry["accounts"] = used
+		plain = append(plain, entry)
 	}
-	return r.list([]string{"PLUGIN", "ACCOUNT", "STATE", "ERROR"}, rows, plain, "No plugins are installed: see davbus-plugin(7).")
+	return r.list([]string{"PLUGIN", "STATE", "ACCOUNTS", "CALLS", "RESTARTS", "ERROR"}, rows, plain, "No plugins are installed: see davbus-plugin(7).")
 }
 
 type pluginCheckCmd struct {
@@ -85,40 +74,6 @@ func (c *pluginCheckCmd) Run(r *runtime) error {
 	}
 	if check.Run(r.ctx, check.Options{Argv: argv, Params: params, ReadOnly: c.ReadOnly, Timeout: c.Timeout}, r.out) > 0 {
 		r.code = exitFailed
-	}
-	return nil
-}
-
-type pluginRestartCmd struct {
-	ID string `arg:"" help:"An account, or a plugin."`
-}
-
-// Run switches accounts off and on: that ends their plugins.
-func (c *pluginRestartCmd) Run(r *runtime) error {
-	objects, err := r.client.Objects(r.ctx)
-	if err != nil {
-		return err
-	}
-	var ids []string
-	for _, a := range client.Each(objects, "Account") {
-		kind, ok := strings.CutPrefix(a.Str("Kind"), "plugin:")
-		if ok && a.Bool("Enabled") && (a.Str("Id") == c.ID || kind == c.ID) {
-			ids = append(ids, a.Str("Id"))
-		}
-	}
-	if len(ids) == 0 {
-		return fmt.Errorf("no enabled account %q is kept by a plugin, and no plugin %q keeps one: see davbus plugin list", c.ID, c.ID)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		for _, on := range []bool{false, true} {
-			if err := r.client.Set(r.ctx, client.AccountPath(id), client.Name+".Account", "Enabled", on); err != nil {
-				return err
-			}
-		}
-		if !r.json {
-			say(r.out, "The plugin of %s is started anew when it is needed.", id)
-		}
 	}
 	return nil
 }

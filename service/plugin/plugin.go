@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/storage/remote"
@@ -21,12 +22,23 @@ import (
 )
 
 // Serve serves a source on one connection until davbus ends it. open is called
-// once, with the parameters of the account.
+// once, with the parameters of the account. A source that notices changes by
+// itself has davbus sync.
 func Serve(stream io.ReadWriteCloser, name string, open func(engine.Params) (engine.Source, error)) error {
-	server := remote.NewServer(name, open)
+	watching, stop := context.WithCancel(context.Background())
+	var watches sync.WaitGroup
 	ready := make(chan struct{})
 	var peer *call.Peer
-	peer = call.Start(stream, call.Options{Limit: call.MaxData, Handle: func(ctx context.Context, method string, params json.RawMessage) (any, error) {
+	server := remote.NewServer(name, func(p engine.Params) (engine.Source, error) {
+		source, err := open(p)
+		if w, ok := source.(engine.Watcher); ok && err == nil {
+			watches.Go(func() { watch(watching, w, peer) })
+		}
+		return source, err
+	})
+	peer = call.Start(stream, call.Options{Limit: call.MaxData, Notify: func(method string, params json.RawMessage) {
+		server.Notify(method, params)
+	}, Handle: func(ctx context.Context, method string, params json.RawMessage) (any, error) {
 		<-ready
 		answer, err := server.Handle(ctx, peer, method, params)
 		if err != nil {
@@ -37,11 +49,38 @@ func Serve(stream io.ReadWriteCloser, name string, open func(engine.Params) (eng
 	close(ready)
 	<-peer.Done()
 	peer.Close()
+	stop()
+	watches.Wait()
 	err := server.Close()
 	if e := peer.Err(); !errors.Is(e, io.EOF) && !errors.Is(e, call.ErrClosed) {
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// watch has davbus sync when something moved. What moves while it is asked is one
+// more question.
+func watch(ctx context.Context, w engine.Watcher, peer *call.Peer) {
+	moved := make(chan struct{}, 1)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-moved:
+				// It may not sync this account, or be about to end.
+				_ = peer.Call(ctx, "request_sync", struct{}{}, nil, nil)
+			}
+		}
+	})
+	_ = w.Watch(ctx, func(string) { // what cannot be watched is synced at its interval
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	})
+	asking.Wait()
 }
 
 // stdio is standard input and output as one stream.

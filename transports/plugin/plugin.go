@@ -115,6 +115,11 @@ func (c *Conn) Call(ctx context.Context, method string, params, result any) erro
 	return &Fault{"gone", c.farewell(err)}
 }
 
+// Notify sends the plugin a notification.
+func (c *Conn) Notify(ctx context.Context, method string, params any) error {
+	return c.peer.Notify(ctx, method, params)
+}
+
 // farewell says how a plugin ended.
 func (c *Conn) farewell(err error) error {
 	if c.child == nil {

@@ -86,6 +86,23 @@ func (s *Source) Close() error {
 	return caller.Close()
 }
 
+// Connect starts the plugin if it is not there.
+func (s *Source) Connect(ctx context.Context) error {
+	_, err := s.need(ctx)
+	return err
+}
+
+// Disconnect drops the plugin without a word: what waits for it fails. It is
+// started again when it is needed the next time.
+func (s *Source) Disconnect() {
+	s.mu.Lock()
+	caller := s.caller
+	s.mu.Unlock()
+	if caller != nil {
+		s.lose(caller)
+	}
+}
+
 // call calls the plugin, starting it first if it is not there.
 func (s *Source) call(ctx context.Context, method, on string, params, result any) error {
 	caller, err := s.need(ctx)

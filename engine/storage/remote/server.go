@@ -59,6 +59,9 @@ func (s *Server) Handle(ctx context.Context, peer Peer, method string, params js
 	return nil, engine.Fail(engine.NotSupported, "answer", method, "this plugin has no such method")
 }
 
+// Notify takes a notification of davbus. It does not wait.
+func (s *Server) Notify(method string, params json.RawMessage) {}
+
 func with[P any](params json.RawMessage, do func(P) (any, error)) (any, error) {
 	var p P
 	if err := decode(params, &p); err != nil {
