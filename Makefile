@@ -50,6 +50,7 @@ install: build
 		sed "s|^command: \[davbus-|command: [$(libexecdir)/davbus-|" data/plugins/$$id.yaml \
 			>$(DESTDIR)$(datadir)/davbus/plugins/$$id.yaml || exit 1; \
 	done
+	install -m 644 data/plugins/davbus.yaml $(DESTDIR)$(datadir)/davbus/plugins
 	for page in $(MAN); do \
 		install -d $(DESTDIR)$(mandir)/man$${page##*.} && \
 		scdoc <data/man/$$page.scd >$(DESTDIR)$(mandir)/man$${page##*.}/$$page || exit 1; \
@@ -60,7 +61,7 @@ uninstall:
 		$(DESTDIR)$(datadir)/dbus-1/services/org.davbus.Sync1.service $(DESTDIR)$(unitdir)/davbus.service $(DESTDIR)$(unitdir)/davbus.socket \
 		$(DESTDIR)$(datadir)/dbus-1/interfaces/org.davbus.*.xml
 	for page in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
-	for id in $(PLUGINS); do \
+	for id in $(PLUGINS) davbus; do \
 		rm -f $(DESTDIR)$(libexecdir)/davbus-$$id $(DESTDIR)$(datadir)/davbus/plugins/$$id.yaml; done
 	rm -rf $(DESTDIR)$(datadir)/doc/davbus
 	for d in $(libexecdir) $(datadir)/davbus/plugins $(datadir)/davbus; do \
