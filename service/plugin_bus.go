@@ -156,7 +156,7 @@ func (h *host) RegisterPluginFD(r dbusapi.PluginRegistration) (*os.File, error) 
 	if err := p.register(r); err != nil {
 		return nil, err
 	}
-	ours, theirs, err := pair()
+	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, engine.Fail(engine.StorageError, "register the plugin", r.ID, "%w", err)
 	}

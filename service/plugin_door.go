@@ -194,8 +194,8 @@ func (p *plugins) unregister(id string, by dbusapi.Caller) bool {
 	return true
 }
 
-// pair gives both ends of a connection, one for another program.
-func pair() (net.Conn, *os.File, error) {
+// socketPair gives both ends of a connection, one for another program.
+func socketPair() (net.Conn, *os.File, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)

@@ -146,7 +146,7 @@ func (a *atSocket) Watch(ctx context.Context, touch func(string)) error {
 func (p *plugins) locate(ctx context.Context, id string, argv []string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTime)
 	defer cancel()
-	sock, theirs, err := pair()
+	sock, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
