@@ -53,6 +53,7 @@ func TestAnAbsentMemberIsTheStorageItWasLastThoughTheClockWentBack(t *testing.T)
 	w.sync()
 	*now = now.AddDate(-3, 0, 0)
 	w.stores[2] = w.stores[2].Copy() // c moves to another, empty, storage
+	w.places[2] = w.stores[2]
 	w.members[2].Storage, w.members[2].Identity = w.stores[2], "memory:other"
 	w.put(0, "2", "two")
 	w.sync()
