@@ -90,3 +90,25 @@ func TestParametersThatRunAProgramAreRefusedFromASandbox(t *testing.T) {
 		}
 	}
 }
+
+func TestAnApplicationThatTheUserNamedMayReadItemsAndNothingMore(t *testing.T) {
+	b := open(t)
+	b.face.MayRead = func(app string) bool { return app == "org.example.Calendar" }
+	path := Root + "/conflict/c1"
+	for _, x := range []struct {
+		who Caller
+		ok  bool
+	}{
+		{Caller{Name: ":1.9", Initiator: "org.example.Calendar", App: "org.example.Calendar", Sandboxed: true}, true},
+		{Caller{Name: ":1.9", Initiator: "org.example.Other", App: "org.example.Other", Sandboxed: true}, false},
+		{Caller{Name: ":1.9", Initiator: "org.example.Calendar", Sandboxed: true}, false}, // a program that is only called so
+		{Caller{Name: ":1.9", Sandboxed: true}, false},
+	} {
+		b.callers.be(x.who)
+		if _, err := b.call(path, ifConflict+".GetVersions", none); (err == nil) != x.ok {
+			t.Errorf("%+v: %v", x.who, err)
+		}
+		b.fails(denied, Root, ifManager+".Pause", uint32(0), none)
+		b.fails(denied, Root, ifManager+".RegisterAgent", dbus.ObjectPath("/a"), none)
+	}
+}

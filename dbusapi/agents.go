@@ -184,6 +184,13 @@ func (a *Agents) Any(about string) bool {
 	return slices.ContainsFunc(a.all, func(x *agent) bool { return slices.Contains(x.handles, about) })
 }
 
+// Awaited reports whether an agent counts on being asked.
+func (f *Face) Awaited() bool {
+	f.agents.mu.Lock()
+	defer f.agents.mu.Unlock()
+	return len(f.agents.all) > 0
+}
+
 // next is the newest agent for a question that was not asked yet.
 func (a *Agents) next(about string, tried []*agent) (x *agent, request string, out outgoing) {
 	a.mu.Lock()

@@ -34,6 +34,10 @@ type Face struct {
 	agents  *Agents
 	plugins *pluginBook
 
+	// MayRead says which sandboxed applications may read and write items all the
+	// same; set before Serve, nil for none.
+	MayRead func(app string) bool
+
 	commands map[string]*Command // by name
 
 	lastStream atomic.Uint32

@@ -24,7 +24,7 @@ func TestTheExamplesAreGoodConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Accounts) != 2 || len(c.Groups) != 1 || c.Daemon != config.DefaultDaemon() {
+	if len(c.Accounts) != 2 || len(c.Groups) != 1 || !reflect.DeepEqual(c.Daemon, config.DefaultDaemon()) {
 		t.Errorf("got %+v", c)
 	}
 	std := engine.DefaultGroup()

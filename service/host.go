@@ -97,6 +97,9 @@ func (h *host) Facts() dbusapi.Facts {
 	return f
 }
 
+// mayRead reports whether the user lets a sandboxed application at items.
+func (p *program) mayRead(app string) bool { return slices.Contains(*p.readers.Load(), app) }
+
 // Statistics are counters since the start. The bus adds its own.
 func (h *host) Statistics() map[string]uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}

@@ -12,16 +12,17 @@ type sleeper interface{ Idle() bool }
 type visited interface {
 	LastCall() time.Time
 	InFlight() int
+	Awaited() bool
 }
 
 // idle waits until there was nothing to do for so many seconds: no job, no
-// schedule, no watch, no inhibitor, no call. It is false if ctx ended before; 0
+// schedule, no watch, no inhibitor, no agent, no call. It is false if ctx ended before; 0
 // is never.
 func idle(ctx context.Context, k sleeper, face visited, seconds func() uint32) bool {
 	busy := time.Now()
 	for {
 		limit := time.Duration(seconds()) * time.Second
-		if !k.Idle() || face.InFlight() > 0 {
+		if !k.Idle() || face.InFlight() > 0 || face.Awaited() {
 			busy = time.Now()
 		}
 		since := busy

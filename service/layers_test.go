@@ -49,6 +49,8 @@ var layers = map[string][]string{
 	"dbusapi/client":       {"github.com/godbus/"},
 	"dbusapi/desktop":      {"dbusapi/conn", "engine", "github.com/godbus/"},
 
+	"dbusapi/desktop/network": {"dbusapi/conn", "github.com/godbus/", "golang.org/x/sys/unix"},
+
 	"service": anything,
 	// The command line is one client among many: what it can do, any program can.
 	// Trying a plugin needs no daemon.

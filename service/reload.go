@@ -30,6 +30,7 @@ func (p *program) reload(dryRun bool) ([]string, error) {
 	default:
 		p.log.configured(cfg.Daemon)
 		p.idleExit.Store(cfg.Daemon.IdleExitSec)
+		p.readers.Store(&cfg.Daemon.ContentApps)
 		p.configState(cfg)
 	}
 	return changed, err

@@ -50,6 +50,8 @@ type rig struct {
 	leave  context.CancelFunc
 	reload chan os.Signal
 	ended  chan error
+
+	network func(context.Context, func(bool)) // tells of the network; nil never does, and it is there
 }
 
 type syncBuffer struct {
@@ -105,9 +107,12 @@ func (d *rig) start() {
 		d.Fatal(err)
 	}
 	d.leave, d.reload, d.ended = leave, make(chan os.Signal, 1), make(chan error, 1)
-	ended, reload := d.ended, d.reload
+	ended, reload, network := d.ended, d.reload, d.network
+	if network == nil {
+		network = func(context.Context, func(bool)) {}
+	}
 	go func() {
-		ended <- Run(ctx, Options{LogLevel: "debug", Log: &d.log, Ready: told, Reload: reload})
+		ended <- Run(ctx, Options{LogLevel: "debug", Log: &d.log, Ready: told, Reload: reload, Network: network})
 		close(ended)
 	}()
 	line := make([]byte, 16)

@@ -32,6 +32,10 @@ type Options struct {
 	Log      io.Writer // where the log goes
 	Ready    *os.File  // told one line when ready; may be nil
 	Reload   <-chan os.Signal
+
+	// Network tells whether the network is there until its context ends; nil asks
+	// the desktop.
+	Network func(ctx context.Context, tell func(online bool))
 }
 
 // Run runs the daemon until ctx ends, somebody calls Quit, or it was idle for
@@ -61,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer unlock()
 
-	p := &program{dirs: d, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1), broker: intro.NewBroker()}
+	p := &program{dirs: d, address: address, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1), broker: intro.NewBroker()}
 	p.plugins = newPlugins(d, pluginDirs(d))
 	if err := p.plugins.findOnBus(ctx, bus); err != nil {
 		return fmt.Errorf("cannot ask the bus for plugins: %w", err)
@@ -74,6 +78,7 @@ func Run(ctx context.Context, o Options) error {
 	p.secrets = newSecrets()
 	p.log = newLog(o.Log, o.LogLevel, cfg.Daemon, p.secrets)
 	p.idleExit.Store(cfg.Daemon.IdleExitSec)
+	p.readers.Store(&cfg.Daemon.ContentApps)
 	if d.madeRuntime {
 		p.log.say("XDG_RUNTIME_DIR is not set; private sockets are in " + d.runtime)
 	}
@@ -113,6 +118,7 @@ func Run(ctx context.Context, o Options) error {
 // program is the running daemon.
 type program struct {
 	dirs    dirs
+	address string // of the session bus
 	started time.Time
 	folder  *config.Folder
 	secrets *secrets
@@ -122,9 +128,10 @@ type program struct {
 	log     *log
 	quit    chan bool // whether running jobs may finish
 
-	unlocked  chan struct{} // something in the keyring changed
-	idleExit  atomic.Uint32 // seconds; 0: never
-	inForce   atomic.Value  // the configState of what is loaded
+	unlocked  chan struct{}            // something in the keyring changed
+	idleExit  atomic.Uint32            // seconds; 0: never
+	readers   atomic.Pointer[[]string] // applications that may read items from within a sandbox
+	inForce   atomic.Value             // the configState of what is loaded
 	sockets   *sockets
 	broker    *intro.Broker
 	secretary atomic.Pointer[secretary]
@@ -187,6 +194,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		p.work.Wait()
 		return err
 	}
+	face.MayRead = p.mayRead
 	t.Bind(bus)
 	answering, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
@@ -194,18 +202,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	p.work.Go(func() { p.sockets.servePlugins(answering, p) })
 	var finishJobs atomic.Bool
 	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
-	p.work.Go(func() {
-		if idle(ctx, p.keeper, face, p.idleExit.Load) {
-			p.log.say("nothing to do; leaving")
-			leave()
-		}
-	})
-	secretary := newSecretary(ctx, p, face.Agents())
-	p.secretary.Store(secretary)
-	_, needs := p.keeper.Watch()
-	p.work.Go(func() { secretary.run(needs) })
-	p.work.Go(func() { p.watchFiles(ctx) })
-	p.work.Go(func() { p.watchKeyring(ctx) })
+	p.attend(ctx, leave, face, o)
 	defer p.plugins.watchBus(p.work.Go)()
 	ready := func() {
 		p.keeper.Begin()
@@ -228,6 +225,24 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		p.log.say("stopped")
 	}
 	return err
+}
+
+// attend starts what looks after the daemon until its context ends.
+func (p *program) attend(ctx context.Context, leave func(), face *dbusapi.Face, o Options) {
+	p.work.Go(func() {
+		if idle(ctx, p.keeper, face, p.idleExit.Load) {
+			p.log.say("nothing to do; leaving")
+			leave()
+		}
+	})
+	secretary := newSecretary(ctx, p, face.Agents())
+	p.secretary.Store(secretary)
+	_, needs := p.keeper.Watch()
+	p.work.Go(func() { secretary.run(needs) })
+	p.work.Go(func() { p.watchFiles(ctx) })
+	p.work.Go(func() { p.watchKeyring(ctx) })
+	p.work.Go(func() { p.watchNetwork(ctx, p.address, o.Network) })
+	p.work.Go(func() { p.feedWatchdog(ctx) })
 }
 
 // follow does what signals and Quit ask for.

@@ -11,11 +11,15 @@ import (
 	"time"
 )
 
-type sleepy struct{ until, called time.Time }
+type sleepy struct {
+	until, called time.Time
+	awaited       bool
+}
 
 func (s sleepy) Idle() bool          { return !time.Now().Before(s.until) }
 func (s sleepy) LastCall() time.Time { return s.called }
 func (s sleepy) InFlight() int       { return 0 }
+func (s sleepy) Awaited() bool       { return s.awaited }
 
 func seconds(n uint32) func() uint32 { return func() uint32 { return n } }
 
@@ -36,6 +40,9 @@ func TestIdleExitComesAfterItsTimeWithoutAnythingToDo(t *testing.T) {
 		}
 		if idle(ctx, sleepy{until: start.Add(9 * time.Hour)}, s, seconds(600)) {
 			t.Error("it is busy and leaves")
+		}
+		if idle(ctx, s, sleepy{awaited: true}, seconds(600)) {
+			t.Error("an agent counts on it, and it leaves")
 		}
 	})
 }

@@ -126,3 +126,19 @@ func TestWhenTheNetworkReturnsWhatWasOfflineIsTriedSoon(t *testing.T) {
 		}
 	})
 }
+
+func TestAServerOnThisMachineNeedsNoNetwork(t *testing.T) {
+	for address, want := range map[string]bool{"127.0.0.1:80": true, "[::1]:443": true, "localhost:80": true, "192.0.2.1:80": false, "h.example:80": false} {
+		bubble(t, func(r *rig) {
+			r.collection("a", "cal")
+			r.collection("b", "cal")
+			r.start([]engine.AccountConfig{memoryAccount("a", "url", address), memoryAccount("b", "url", address)}, []engine.GroupConfig{groupOf("g", "a", "b")})
+			r.k.SetOnline(false)
+			r.k.Begin()
+			r.after(time.Hour)
+			if looked := r.sources["a"].Looks() > 0; looked != want {
+				r.Errorf("%s without a network: asked %v", address, looked)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -94,9 +95,17 @@ func (k *Keeper) newPlaces(j *job, views map[engine.AccountID]view) {
 	}
 }
 
+// overNetwork reports whether an account needs the network: a server on this very
+// machine does not.
 func (k *Keeper) overNetwork(a *account) bool {
 	kind := k.kind(a.cfg.Kind)
-	return kind.Place != nil && kind.Place(a.cfg.Params).Transport == "tcp"
+	if kind.Place == nil || a.cfg.Invalid != nil {
+		return false
+	}
+	p := kind.Place(a.cfg.Params)
+	host, _, err := net.SplitHostPort(p.Address)
+	here := err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+	return p.Transport == "tcp" && !here
 }
 
 // leaveAll gives back the sources that lookAll took.

@@ -73,7 +73,10 @@ func (r *rig) kinds() Kinds {
 			}
 			return r.sources[cfg.ID], nil
 		},
-		Place: func(engine.Params) Place { return Place{URL: "https://x/", Transport: "tcp"} },
+		Place: func(p engine.Params) Place {
+			address, _ := p["url"].(string)
+			return Place{URL: "https://x/", Transport: "tcp", Address: address}
+		},
 	}
 	founded := kind
 	founded.Found = func(p engine.Params) error {

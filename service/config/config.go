@@ -47,7 +47,8 @@ type Config struct {
 // A Daemon is what davbus.yaml says.
 type Daemon struct {
 	LogLevel    string
-	IdleExitSec uint32 // 0: never
+	IdleExitSec uint32   // 0: never
+	ContentApps []string // sandboxed applications that may read and write items
 
 	IntroductionSocket bool // programs without a bus may introduce each other
 

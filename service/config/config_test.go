@@ -65,7 +65,7 @@ func content(t *testing.T, f *Folder, name string) string {
 
 func TestFilesSayWhatPeopleMean(t *testing.T) {
 	c := load(t, folder(t, map[string]string{
-		"davbus.yaml":           "log-level: debug # for now\nidle-exit-sec: 0\n",
+		"davbus.yaml":           "log-level: debug # for now\nidle-exit-sec: 0\ncontent-apps: [org.gnome.Calendar]\n",
 		"accounts/work.yaml":    "# my work\nkind: dav\nurl: https://dav.example.org/\nusername: 00123\npassword-command:\n  - pass\n  - show # this\n  - \"d a v\"\ninterval-sec: 300\nenabled: false\n",
 		"accounts/local.yaml":   "kind: vdir\npath: ~/pim\ncollection-kind: calendar\n",
 		"accounts/.hidden.yaml": "nonsense",
@@ -75,7 +75,7 @@ func TestFilesSayWhatPeopleMean(t *testing.T) {
 	home := engine.DefaultGroup()
 	home.ID, home.Members, home.CreateMissing, home.HoldItems = "home", []string{"work", "local"}, []string{"local"}, 3
 	want := Config{
-		Daemon: Daemon{LogLevel: "debug", IntroductionSocket: true},
+		Daemon: Daemon{LogLevel: "debug", IntroductionSocket: true, ContentApps: []string{"org.gnome.Calendar"}},
 		Accounts: []engine.AccountConfig{
 			{ID: "local", Kind: "vdir", Enabled: true, Params: engine.Params{"path": "~/pim", "kind": "calendar"}},
 			{ID: "work", Kind: "dav", Params: engine.Params{"url": "https://dav.example.org/", "username": "00123",

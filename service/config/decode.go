@@ -37,12 +37,16 @@ func daemonOf(d *document, err error) (Daemon, error) {
 			if v, err = d.valueOf(e, "u"); err == nil {
 				c.IdleExitSec = v.(uint32)
 			}
+		case "content-apps":
+			if v, err = d.valueOf(e, "as"); err == nil {
+				c.ContentApps = v.([]string)
+			}
 		case "introduction-socket":
 			if v, err = d.valueOf(e, "b"); err == nil {
 				c.IntroductionSocket = v.(bool)
 			}
 		default:
-			err = d.unknown(e, []string{"log-level", "idle-exit-sec", "introduction-socket"})
+			err = d.unknown(e, []string{"log-level", "idle-exit-sec", "content-apps", "introduction-socket"})
 		}
 		if err != nil {
 			return c, err
