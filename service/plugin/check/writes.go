@@ -88,8 +88,10 @@ func (c *checker) createsAgain(ctx context.Context, col engine.Collection, s sto
 			return fmt.Errorf(`it was done over the one that is there; the error must be "exists"`)
 		}
 		c.tidy(ctx, col, s, twin.Ref)
-	} else if err = want(err, engine.AlreadyExists); err != nil {
-		return err
+	} else if !engine.IsKind(err, engine.Changed) { // it may say that somebody made it meanwhile
+		if err = want(err, engine.AlreadyExists); err != nil {
+			return err
+		}
 	}
 	return is(ctx, s, made, "davbus check one")
 }
