@@ -29,7 +29,9 @@ const (
 func (st *Storage) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine.Item, error] {
 	return func(yield func(engine.Item, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		f := &fetch{st: st, ctx: ctx, out: make(chan fetched), batch: st.batchMost(), most: st.batchMost()}
+		asking, stop := context.WithCancel(ctx)
+		defer stop()
+		f := &fetch{st: st, ctx: ctx, asking: asking, stop: stop, out: make(chan fetched), batch: st.batchMost(), most: st.batchMost()}
 		for _, r := range refs {
 			f.want(r)
 		}
@@ -72,6 +74,9 @@ type fetch struct {
 	ctx context.Context
 	out chan fetched
 
+	asking context.Context // of requests: ends with the first failure of the whole
+	stop   func()
+
 	mu     sync.Mutex
 	left   []engine.Ref // wanted and not answered, in order
 	open   map[engine.Ref]bool
@@ -111,8 +116,12 @@ func (f *fetch) run() {
 }
 
 // inParallel carries out steps with as many workers as the server is good for,
-// until there is nothing left or one says stop.
+// until there is nothing left or one says stop. The first goes alone: where the
+// login is refused, or the server is broken, that is all that is asked.
 func (f *fetch) inParallel(next func() []engine.Ref, do func([]engine.Ref) bool) {
+	if first := next(); first == nil || !do(first) {
+		return // and nothing after it, since that was why
+	}
 	var wg sync.WaitGroup
 	for range max(1, min(paceMost, (f.openCount()+f.batch-1)/f.batch*2)) {
 		wg.Go(func() {
@@ -166,7 +175,8 @@ func (f *fetch) give(h engine.Head, text []byte) bool {
 	return f.send(engine.Item{Head: h, Text: text}, nil)
 }
 
-// fail ends the fetch as a whole.
+// fail ends the fetch as a whole: who waits for a turn to ask does not ask any
+// more, while the texts that have come are still handed out.
 func (f *fetch) fail(err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -174,6 +184,7 @@ func (f *fetch) fail(err error) bool {
 		f.err = err
 	}
 	f.fatal = true
+	f.stop()
 	return false
 }
 
@@ -183,7 +194,7 @@ func (f *fetch) get(refs []engine.Ref) bool {
 	if !f.take(ref) {
 		return true
 	}
-	it, err := f.st.get(f.ctx, ref)
+	it, err := f.st.get(f.asking, ref)
 	switch {
 	case err == nil:
 		f.breaks(false)

@@ -74,7 +74,7 @@ func (st *Storage) queryReport(filter string) call {
 // report makes a request for texts and hands out those that were asked for and
 // can be believed.
 func (f *fetch) report(c call, asked map[engine.Ref]bool) error {
-	_, err := f.st.s.multistatus(f.ctx, c, func(r *response) error {
+	_, err := f.st.s.multistatus(f.asking, c, func(r *response) error {
 		m, err := f.st.member(r)
 		if err != nil || m.ref == "" {
 			return nil // asked again in another way
