@@ -122,33 +122,30 @@ func TestOneBadItemIsItsOwnProblem(t *testing.T) {
 }
 
 func TestABrokenServerEndsAFetchSoon(t *testing.T) {
-	s, _, st, _ := filled(t, 1000, davtest.Options{})
-	heads, err := list(t, st)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refs []engine.Ref
-	for ref := range heads {
-		refs = append(refs, ref)
-	}
 	// Of 1,000 items none is asked for once a first answer says that it is no use;
-	// a refused login is two requests, without it and with it, and another where the
-	// connection had gone meanwhile.
+	// a refused login is two requests, without it and with it.
 	for _, c := range []struct {
 		name  string
 		fault davtest.Fault
 		kind  engine.Kind
+		want  int
 		most  int
 	}{
-		{"500 to everything", davtest.Status(500), engine.ServerError, 70},
-		{"cut to everything", davtest.Reset(), engine.ConnectionLost, 30},
-		{"401 to everything", davtest.Status(401), engine.AuthFailed, 3},
+		{"500 to everything", davtest.Status(500), engine.ServerError, 1000, 70},
+		{"cut to everything", davtest.Reset(), engine.ConnectionLost, 1000, 30},
+		{"401 to a query", davtest.Status(401), engine.AuthFailed, 1000, 2},
+		{"401 to batches", davtest.Status(401), engine.AuthFailed, 400, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			s, _, st, _ := filled(t, 1000, davtest.Options{})
+			heads, err := list(t, st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refs := slices.Collect(maps.Keys(heads))
 			s.ResetLog()
 			s.Always("", c.fault)
-			defer s.Heal()
-			texts, _, err := fetch(t, st, refs...)
+			texts, _, err := fetch(t, st, refs[:c.want]...)
 			wantKind(t, err, c.kind)
 			if len(texts) != 0 || s.Count() > c.most {
 				t.Errorf("%d texts, %d requests", len(texts), s.Count())

@@ -10,7 +10,8 @@ import (
 	"davbus.org/davbus/engine/item"
 )
 
-// remove deletes a version. What is gone already is gone as wished.
+// remove deletes a version. What is gone already is gone as wished, if the server
+// does not serve it all the same: proxies answer 404 to what they do not let pass.
 func (st *Storage) remove(ctx context.Context, w engine.Write) error {
 	etag := w.Old.Etag
 	if etag == "" {
@@ -36,7 +37,7 @@ func (st *Storage) remove(ctx context.Context, w engine.Write) error {
 			c.head["If-Match"] = raw
 			continue
 		}
-		if err == nil || !ambiguous(err) {
+		if err == nil || !ambiguous(err) && !saysGone(err) {
 			return err
 		}
 		now, gerr := st.get(ctx, w.Old.Ref)
@@ -58,15 +59,21 @@ func (st *Storage) removeOnce(ctx context.Context, c call, ref engine.Ref) error
 		return err
 	}
 	switch resp.StatusCode {
-	case http.StatusOK, http.StatusNoContent, http.StatusAccepted, http.StatusNotFound, http.StatusGone:
+	case http.StatusOK, http.StatusNoContent, http.StatusAccepted:
 		drop(resp)
 		return nil
+	case http.StatusNotFound, http.StatusGone:
+		drop(resp)
+		e := st.itemError(engine.ServerNonconforming, "delete", ref, "the server says that it is gone, which could not be confirmed")
+		e.Status = resp.StatusCode
+		return e
 	case http.StatusMultiStatus:
-		err := st.innerError(ctx, c, ref, resp)
-		if e, ok := errors.AsType[*engine.Error](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
-			return nil
-		}
-		return err
+		return st.innerError(ctx, c, ref, resp)
 	}
 	return st.writeError(st.s.refused(c, resp), true, ref)
+}
+
+func saysGone(err error) bool {
+	e, ok := errors.AsType[*engine.Error](err)
+	return ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
 }

@@ -259,8 +259,24 @@ func TestDeletingWhatIsGoneSucceeds(t *testing.T) {
 		s, _, st, _ := filled(t, 1, davtest.Options{})
 		h := headOf(t, st, "e0000.ics")
 		s.Always("DELETE", fault)
+		s.Always("GET", davtest.Status(404))
 		if outs, whole := apply(t, st, remove(h, "e0000", "one")); whole != nil || outs[0].Err != nil {
 			t.Errorf("%s: %v, %v", name, outs, whole)
+		}
+	}
+}
+
+func TestA404ToADeletionIsBelievedOnlyWhereTheItemIsGone(t *testing.T) {
+	for _, status := range []int{404, 410} {
+		s, c, st, _ := filled(t, 2, davtest.Options{})
+		s.When(1, func(r davtest.Request) bool { return r.Method == "DELETE" }, davtest.Status(status))
+		if outs, whole := apply(t, st, remove(headOf(t, st, "e0000.ics"), "e0000", "one")); whole != nil || outs[0].Err != nil || len(c.Texts()) != 1 {
+			t.Errorf("%d once: %v, %v, left %v", status, outs, whole, c.Texts())
+		}
+		s.Always("DELETE", davtest.Status(status))
+		outs, whole := apply(t, st, remove(headOf(t, st, "e0001.ics"), "e0001", "one"))
+		if whole != nil || outs[0].Err == nil || len(c.Texts()) != 1 {
+			t.Errorf("%d always: %v, %v, left %v", status, outs, whole, c.Texts())
 		}
 	}
 }
