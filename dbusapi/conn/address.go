@@ -31,6 +31,9 @@ func SessionAddress() (string, error) {
 	return "", errors.New("there is no session bus: neither DBUS_SESSION_BUS_ADDRESS nor a bus in XDG_RUNTIME_DIR; start a session, or use dbus-run-session")
 }
 
+// Reach connects to a bus and says nothing yet: for those who carry bytes.
+func Reach(ctx context.Context, addresses string) (*net.UnixConn, error) { return dial(ctx, addresses) }
+
 // dial connects to the first of the addresses that answers.
 func dial(ctx context.Context, addresses string) (*net.UnixConn, error) {
 	var failed []error

@@ -86,11 +86,11 @@ func askPassword(prompt string) ([]byte, error) {
 
 // storeSecret prefers the keyring and falls back to this session, and says so.
 func storeSecret(r *runtime, id string, secret []byte) error {
-	err := r.client.SetSecret(r.ctx, id, "password", secret, client.Options{})
+	err := r.setSecret(id, "password", secret, "")
 	if err == nil {
 		return nil
 	}
-	if e := r.client.SetSecret(r.ctx, id, "password", secret, client.Options{"store": "session"}); e != nil {
+	if e := r.setSecret(id, "password", secret, "session"); e != nil {
 		return e
 	}
 	say(os.Stderr, "davbus: the password is kept until davbusd ends: %v", err)

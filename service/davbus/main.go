@@ -9,13 +9,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"reflect"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"davbus.org/davbus/data"
 	"davbus.org/davbus/dbusapi/client"
+	"davbus.org/davbus/transports/ssh"
 )
 
 // Exit codes: see davbus(1).
@@ -28,6 +28,7 @@ const (
 )
 
 type commands struct {
+	Host    string           `help:"Work the davbus of another machine, by ssh." placeholder:"USER@HOST"`
 	JSON    bool             `help:"Print JSON: one document, or one object a line where lines come as things happen."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
@@ -77,7 +78,8 @@ type runtime struct {
 	client *client.Client
 	out    io.Writer
 	json   bool
-	code   int // how the process will exit if the command returns no error
+	remote *ssh.Host // of --host; nil without
+	code   int       // how the process will exit if the command returns no error
 }
 
 func main() {
@@ -112,15 +114,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return exitUsage
 	}
 	r := &runtime{ctx: ctx, out: stdout, json: c.JSON}
-	if k.Selected().Target.Addr().Type() == reflect.TypeFor[*pluginCheckCmd]() { // needs no daemon
+	if alone, ok := k.Selected().Target.Addr().Interface().(interface{ needsNoDaemon() }); ok && alone != nil {
+		if c.Host != "" {
+			fmt.Fprintln(stderr, "davbus: this command works on this machine alone; leave --host out")
+			return exitUsage
+		}
 		return finish(k.Run(r), r, stderr)
 	}
-	// Commands get a context that ^C does not end at once: what they started is
-	// theirs to end in good order.
-	bus, err := client.Dial(context.WithoutCancel(ctx))
+	bus, err := r.dial(c.Host)
 	if err != nil {
 		fmt.Fprintln(stderr, "davbus:", err)
 		return exitFailed
+	}
+	if r.remote != nil {
+		defer r.remote.Close()
 	}
 	defer bus.Close()
 	r.client = bus
@@ -138,6 +145,16 @@ func hint(err error) string {
 		}
 	}
 	return words + " --help"
+}
+
+// dial joins the bus, of this machine or of another. Commands get a context that
+// ^C does not end at once: what they started is theirs to end in good order.
+func (r *runtime) dial(host string) (*client.Client, error) {
+	ctx := context.WithoutCancel(r.ctx)
+	if host == "" {
+		return client.Dial(ctx)
+	}
+	return r.dialRemote(ctx, host)
 }
 
 // finish tells how a command ended.

@@ -49,6 +49,8 @@ type pluginCheckCmd struct {
 	Command  []string      `arg:"" passthrough:"" help:"The program and its arguments."`
 }
 
+func (*pluginCheckCmd) needsNoDaemon() {}
+
 func (c *pluginCheckCmd) Run(r *runtime) error {
 	params := map[string]any{}
 	for _, word := range c.Param {
