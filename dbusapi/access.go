@@ -70,6 +70,7 @@ var classes = map[string]class{
 
 	// To whom and what is the owner's to decide: see "accept-from" of Register.
 	ifIntroducer + ".Introduce": run,
+	ifIntroducer + ".Take":      run,
 
 	ifConflict + ".GetVersions": content,
 	ifConflict + ".OpenVersion": content,

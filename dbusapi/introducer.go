@@ -100,9 +100,7 @@ func (f *Face) introducer() tree.Interface {
 		"Offer":      f.offer,
 		"Withdraw":   f.withdraw,
 		"ListOffers": f.listOffers,
-		"Take": func(string, string, dict) (dbus.ObjectPath, dict, error) {
-			return "/", nil, notInThisBuild("introducer")
-		},
+		"Take":       f.take,
 	}, Properties: map[string]tree.Property{
 		"SocketPath": {Get: func() any { return name(f.facts.IntroducerPath) }},
 		"Names":      {Get: func() any { return f.publicNames() }},

@@ -43,7 +43,6 @@ var none, typo = dict{}, dict{"dryrun": dbus.MakeVariant(true)}
 
 // notHere are the methods that a later build will have.
 var notHere = []string{"Shell.Export", "Shell.Import", "Shell.Serve", "Shell.Proxy",
-	"Introducer.Take",
 	"Account.OpenProxy", "Account.ServePlugin", "Collection.Export", "Collection.Import", "Collection.Serve"}
 
 func TestEveryMethodSucceedsAndFailsAsDocumented(t *testing.T) {

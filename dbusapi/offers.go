@@ -23,6 +23,19 @@ func (f *Face) withdraw(c tree.Call, label, service string) error {
 	return host.Withdraw(f.caller(c).Name, label, service)
 }
 
+// take makes a stream whose connections lead to what somebody offers.
+func (f *Face) take(c tree.Call, to, service string, in dict) (dbus.ObjectPath, dict, error) {
+	var parameters any
+	o := readOptions("take an offer", in)
+	r := StreamRequest{Kind: "tunnel", To: unname(to), Service: service, Size: UnknownSize, Taken: func(p any) { parameters = p }}
+	path, err := f.streamOf(c, Root, o, r)
+	if err != nil {
+		return "/", dict{}, err
+	}
+	out, err := metadataOf(parameters)
+	return path, out, err
+}
+
 func (f *Face) listOffers(c tree.Call, in dict) ([]dict, error) {
 	if err := noOptions("list offers", in); err != nil {
 		return nil, err

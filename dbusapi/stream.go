@@ -18,7 +18,7 @@ type Streamer interface {
 
 // A StreamRequest says what a stream is to carry.
 type StreamRequest struct {
-	Kind       string           // "export", "import", "serve", "proxy" or "plugin"
+	Kind       string           // "export", "import", "serve", "proxy", "plugin" or "tunnel"
 	Collection engine.MemberID  // of the first three
 	Account    engine.AccountID // of a proxy or a plugin
 	Caller     Caller
@@ -34,6 +34,9 @@ type StreamRequest struct {
 
 	ReadOnly   bool   // serve, proxy, plugin
 	PathPrefix string // proxy
+
+	To, Service string    // tunnel: to whom, and to what
+	Taken       func(any) // is told what the offer's parameters are
 
 	Told func(StreamEvent) // in order; it does not wait for the Stream
 }

@@ -104,8 +104,8 @@ func shellTries(l *list) {
 	l.bad(invalidArgs, "Shell.List", "cats")
 	l.ok("Shell.Status", "")
 	l.bad(notFound, "Shell.Status", "x")
-	for _, member := range []string{"Export", "Import", "Serve", "Proxy"} {
-		l.bad(notSupported, "Shell."+member, "work/cal")
+	for member, what := range map[string]string{"Export": "work/cal", "Import": "work/cal", "Serve": "work/cal", "Proxy": "work"} {
+		l.bad(notSupported, "Shell."+member, what)
 	}
 }
 
@@ -139,7 +139,11 @@ func introducerTries(l *list, fd, socket dbus.UnixFD) {
 	l.bad(invalidArgs, "Introducer.Offer", "desk", "rfb", "tcp:192.0.2.1:1", none)
 	l.ok("Introducer.ListOffers", none)
 	l.bad(invalidArgs, "Introducer.ListOffers", typo)
-	l.bad(notSupported, "Introducer.Take", "desk", "http", none)
+	l.bad(denied, "Introducer.Take", "desk", "http", none)
+	l.ok("Introducer.Take", "desk", "http", opts("keep", true))
+	l.bad(notFound, "Introducer.Take", "desk", "rfb", none)
+	l.bad(notFound, "Introducer.Take", "nobody", "http", none)
+	l.bad(invalidArgs, "Introducer.Take", "desk", "http", typo)
 	l.ok("Introducer.Withdraw", "desk", "http")
 	l.bad(notFound, "Introducer.Withdraw", "desk", "http")
 	l.ok("Introducer.Unregister", "label")

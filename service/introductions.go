@@ -3,10 +3,12 @@ package service
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/transports/intro"
+	"davbus.org/davbus/transports/stream"
 )
 
 var _ dbusapi.Introducer = (*host)(nil)
@@ -73,4 +75,37 @@ func (h *host) Offers(caller string) (out []dbusapi.Offer) {
 		out = append(out, dbusapi.Offer{Name: o.Name, Service: o.Service, Parameters: o.Parameters, Own: o.Own})
 	}
 	return out
+}
+
+// A tunnel carries the connections of a stream to what somebody offers.
+type tunnel struct {
+	*intro.Tunnel
+	work   sync.WaitGroup
+	closed chan struct{}
+}
+
+func (h *host) openTunnel(r dbusapi.StreamRequest) (cargo, error) {
+	taken, err := h.program.broker.Take(r.To, r.Service, senderOf(r.Caller))
+	if err != nil {
+		return nil, introError("take the offer", err)
+	}
+	r.Taken(taken.Parameters())
+	t := &tunnel{Tunnel: taken, closed: make(chan struct{})}
+	t.work.Go(func() {
+		select {
+		case <-taken.Withdrawn():
+			r.Told(dbusapi.StreamEvent{Closed: true})
+		case <-t.closed:
+		}
+	})
+	return t, nil
+}
+
+func (t *tunnel) carry(ctx context.Context, c *stream.Conn, _ uint64) error {
+	return introError("carry a connection", t.Carry(ctx, c))
+}
+
+func (t *tunnel) close() {
+	close(t.closed)
+	t.work.Wait()
 }

@@ -46,6 +46,9 @@ func (h *host) OpenStream(ctx context.Context, r dbusapi.StreamRequest) (dbusapi
 	case "plugin":
 		o.Once = true
 		s.cargo, err = h.openServed(ctx, r)
+	case "tunnel":
+		o.Max = mostConnections
+		s.cargo, err = h.openTunnel(r)
 	default:
 		err = engine.Fail(engine.NotSupported, "open a stream of kind", r.Kind, "")
 	}

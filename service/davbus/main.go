@@ -56,6 +56,9 @@ type commands struct {
 	Import    importCmd       `cmd:"" help:"Write items into a collection, from a file or standard input."`
 	Serve     serveCmd        `cmd:"" help:"Offer a collection as CalDAV or CardDAV on a private socket, and print its path."`
 	Proxy     proxyCmd        `cmd:"" help:"Make a socket behind which plain HTTP reaches an account's server, logged in, and print its path."`
+	Tunnel    tunnelCmd       `cmd:"" help:"Offer a service of this machine's user to other programs, and take such offers."`
+	Control   controlCmd      `cmd:"" help:"Print the path of the control socket, for programs without a bus."`
+	Bridge    bridgeCmd       `cmd:"" hidden:"" help:"What --host runs on the other machine."`
 	Reload    reloadCmd       `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
 }
 

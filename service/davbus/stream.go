@@ -38,19 +38,34 @@ func (c *exportCmd) Run(r *runtime) error {
 	return err
 }
 
-// connect opens a stream by a descriptor. ^C breaks it off.
+// connect opens a stream by a descriptor, or on another machine by a socket that
+// is carried here. ^C breaks it off.
 func (r *runtime) connect(path dbus.ObjectPath, o client.Options) (*net.UnixConn, error) {
-	file, err := r.client.OpenFd(r.ctx, path, o)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	c, err := net.FileConn(file)
+	c, err := r.open(path, o)
 	if err != nil {
 		return nil, err
 	}
 	context.AfterFunc(r.ctx, func() { c.Close() })
 	return c.(*net.UnixConn), nil // of AF_UNIX
+}
+
+func (r *runtime) open(path dbus.ObjectPath, o client.Options) (net.Conn, error) {
+	if r.remote != nil {
+		address, _, err := r.client.Listen(r.ctx, path, "unix", "peer", o)
+		if err == nil {
+			address, err = r.reach(address)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return net.Dial("unix", address)
+	}
+	file, err := r.client.OpenFd(r.ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileConn(file)
 }
 
 // An offerFlags is how a socket for others is made.
@@ -60,18 +75,33 @@ type offerFlags struct {
 	Wait     bool `help:"Stay until ^C, and close the socket then. Otherwise it stays until davbusd ends."`
 }
 
+// keep tells whether the stream is to stay when this program has ended: not that
+// of another machine, to which this program leads.
+func (f *offerFlags) keep(r *runtime) bool {
+	f.Wait = f.Wait || r.remote != nil
+	return !f.Wait
+}
+
 // offer makes a stream that others connect to, and prints where.
 func (r *runtime) offer(what, method string, f offerFlags, o client.Options) error {
-	o["keep"] = !f.Wait
+	o["keep"] = f.keep(r)
 	path, err := r.client.Open(r.ctx, what, method, o)
 	if err != nil {
 		return err
 	}
+	return r.listen(path, f, map[string]any{})
+}
+
+// listen opens a stream to others and prints where.
+func (r *runtime) listen(path dbus.ObjectPath, f offerFlags, more map[string]any) error {
 	kind := "unix"
 	if f.TCP {
 		kind = "tcp"
 	}
 	address, cookie, err := r.client.Listen(r.ctx, path, kind, "", nil)
+	if err == nil {
+		address, err = r.reach(address)
+	}
 	if err != nil {
 		return err
 	}
@@ -80,7 +110,8 @@ func (r *runtime) offer(what, method string, f offerFlags, o client.Options) err
 	}
 	switch {
 	case r.json:
-		err = r.document(map[string]any{"address": address, "password": cookie, "stream": path})
+		more["address"], more["password"], more["stream"] = address, cookie, path
+		err = r.document(more)
 	case cookie != "":
 		say(r.out, "%s password %s", address, cookie)
 	default:
