@@ -50,7 +50,7 @@ func echoService(t *testing.T, network, address string) string {
 func (h *house) begins(env []string, args ...string) (lines *bufio.Scanner, stop func()) {
 	h.Helper()
 	ctx, end := context.WithTimeout(context.Background(), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "davbus"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "davbus"), args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay, cmd.Stderr, cmd.Env = patience, os.Stderr, append(h.env(), env...)
 	out, err := cmd.StdoutPipe()
@@ -91,7 +91,7 @@ type taken struct {
 }
 
 func TestT13T14T15T18TunnelsByTheCommandLine(t *testing.T) {
-	h := newHouse(t, programs(t), "desk")
+	h := newHouse(t, "desk")
 	h.start()
 	for _, target := range []string{echoService(t, "tcp", "127.0.0.1:0"), echoService(t, "unix", filepath.Join(h.Runtime, "service"))} {
 		offer, withdraw := h.begins(nil, "tunnel", "offer", "desk", "echo", target, "--param", "screen=1")

@@ -23,6 +23,9 @@ type agentCmd struct {
 }
 
 func (c *agentCmd) Run(r *runtime) error {
+	if r.remote != nil {
+		return usageError("an agent hands over passwords in descriptors, which ssh does not carry; run it there: ssh -t HOST davbus agent")
+	}
 	o := client.Options{"store": "session"}
 	if c.Keep {
 		o["store"] = "keyring"

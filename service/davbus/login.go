@@ -34,7 +34,7 @@ func (c *loginCmd) Run(r *runtime) error {
 		return err
 	}
 	defer clear(secret)
-	if err := r.client.SetSecret(r.ctx, c.Account, "password", secret, client.Options{"store": "session"}); err != nil {
+	if err := r.setSecret(c.Account, "password", secret, "session"); err != nil {
 		return err
 	}
 	job, err := r.client.Check(r.ctx, c.Account)

@@ -14,8 +14,9 @@ import (
 // SSH makes a way into this machine by ssh, as if it were another one that is
 // called host. It gives the file to name with ssh -F, and the user to log in as.
 // An sshd with keys and a configuration of its own serves each ssh, on its pipe,
-// and ends with it; nothing listens.
-func SSH(t T, host string) (config, login string) {
+// and ends with it; nothing listens. What runs there has more in its environment,
+// as "NAME=value".
+func SSH(t T, host string, more ...string) (config, login string) {
 	t.Helper()
 	dir := shortDir(t)
 	me, err := user.Current()
@@ -26,9 +27,8 @@ func SSH(t T, host string) (config, login string) {
 	// its sshd is started.
 	const separation = "/run/sshd"
 	if os.Geteuid() == 0 {
-		if err := os.Mkdir(separation, 0o755); err == nil {
-			t.Cleanup(func() { os.Remove(separation) })
-		} else if !errors.Is(err, fs.ErrExist) {
+		// It is left there: another test may use it by now.
+		if err := os.Mkdir(separation, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			t.Fatalf("cannot make the folder that sshd wants: %v", err)
 		}
 	}
@@ -45,7 +45,11 @@ func SSH(t T, host string) (config, login string) {
 	}
 	hostKey, hostPublic := key("host")
 	userKey, userPublic := key("user")
-	server := write(t, dir, "sshd_config", fmt.Sprintf(sshdConfig, hostKey, write(t, dir, "authorized_keys", userPublic+"\n")))
+	text := fmt.Sprintf(sshdConfig, hostKey, write(t, dir, "authorized_keys", userPublic+"\n"))
+	if len(more) > 0 {
+		text += fmt.Sprintf("SetEnv \"%s\"\n", strings.Join(more, "\" \""))
+	}
+	server := write(t, dir, "sshd_config", text)
 	config = write(t, dir, "ssh_config", fmt.Sprintf(sshConfig, host, server, filepath.Join(dir, "sshd.log"), userKey,
 		write(t, dir, "known_hosts", host+" "+hostPublic+"\n")))
 	return config, me.Username

@@ -143,7 +143,8 @@ func (h *Host) Why() error {
 }
 
 // Forward makes a socket here behind which is one there, a Unix socket's path or
-// the address of a TCP port, and gives its path, or its address.
+// the address of a TCP port, and gives its path, or its address. The port has the
+// same number here if it is free: servers look at the name that they are called.
 func (h *Host) Forward(ctx context.Context, there string) (here string, err error) {
 	if strings.HasPrefix(there, "/") {
 		h.mu.Lock()
@@ -152,11 +153,12 @@ func (h *Host) Forward(ctx context.Context, there string) (here string, err erro
 		h.mu.Unlock()
 		return here, h.forward(ctx, here+":"+there)
 	}
-	if _, _, err := net.SplitHostPort(there); err != nil {
+	_, port, err := net.SplitHostPort(there)
+	if err != nil {
 		return "", fmt.Errorf("%q is no socket: it is neither a full path nor HOST:PORT", there)
 	}
 	for range 5 { // somebody else may take a free port before ssh does
-		if here, err = freePort(); err != nil {
+		if here, err = freePort(port); err != nil {
 			return "", err
 		}
 		if err = h.forward(ctx, here+":"+there); err == nil {
@@ -166,8 +168,11 @@ func (h *Host) Forward(ctx context.Context, there string) (here string, err erro
 	return "", err
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(wanted string) (string, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", wanted))
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return "", err
 	}
