@@ -49,19 +49,24 @@ func TestRealU6U7U9ControlSocketByShellTools(t *testing.T) {
 			t.Errorf("socat got %s\nnot %s", got, want)
 		}
 	}
-	script := filepath.Join(t.TempDir(), "ctl")
-	os.WriteFile(script, []byte(`#!/bin/sh
-# davbus by hand: ctl METHOD [PARAMS]
-set -eu
-socket=${XDG_RUNTIME_DIR:?}/davbus/control
-printf '{"jsonrpc":"2.0","id":1,"method":"%s","params":%s}\n' "$1" "${2:-{\}}" |
-	socat -t 30 - "UNIX-CONNECT:$socket"
-`), 0o700)
-	if got := tool(t, "", script, "Manager.Lookup", `{"what":"here"}`); !strings.Contains(got, "account/here") {
-		t.Error(got)
-	}
-	if got := tool(t, "", script, "Manager.Nonsense"); !strings.Contains(got, "UnknownMethod") {
-		t.Error(got)
+	for _, by := range []string{"nc", "socat"} {
+		t.Setenv("CTL", by)
+		for _, x := range [][3]string{
+			{"Manager.Lookup", `{"what":"here"}`, "account/here"},
+			{"Manager.Nonsense", "{}", "UnknownMethod"},
+			{"Manager.Pause", `{"seconds":3600}`, `"result":{}`},
+			{"Properties.Get", `{"interface":"Manager","property":"State"}`, `"value":"paused"`},
+			{"Manager.Resume", "{}", `"result":{}`},
+			{"Properties.Get", `{"interface":"Manager","property":"State"}`, `"value":"idle"`},
+			{"Control.GetStatistics", "{}", `"goroutines":`},
+			{"Log.SetLevel", `{"level":"debug"}`, `"result":{}`},
+			{"Log.SetLevel", `{"level":"loud"}`, `"error"`},
+			{"commands", "{}", `"name":"Collection.Import","object":true`},
+		} {
+			if got := tool(t, "", "sh", examples+"ctl.sh", x[0], x[1]); !strings.Contains(got, x[2]) || strings.Count(got, "\n") != 1 {
+				t.Errorf("%s: %s: %s\nnot %s", by, x[0], got, x[2])
+			}
+		}
 	}
 	if err := d.stop(); err != nil {
 		t.Fatal(err)

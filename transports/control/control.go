@@ -19,7 +19,7 @@ import (
 
 // Limits of one client.
 const (
-	maxClients = 64
+	maxClients = 128
 	patience   = 30 * time.Second
 )
 

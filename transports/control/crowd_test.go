@@ -5,38 +5,37 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
-func TestU11HundredClientsAtOnce(t *testing.T) {
+func TestU11HundredClientsAtOnceAndTheyStay(t *testing.T) {
 	path := serve(t, &fake{}, 0)
-	var wg sync.WaitGroup
-	for n := range 100 {
+	const many = 100
+	var here, wg sync.WaitGroup
+	here.Add(many)
+	for n := range many {
 		wg.Go(func() {
-			for deadline := time.Now().Add(20 * time.Second); ; {
-				err := useOnce(t.Context(), path, n)
-				if err == nil {
-					return
-				}
-				// The 65th is closed at once, and comes again.
-				if time.Now().After(deadline) {
-					t.Errorf("client %d: %v", n, err)
-					return
-				}
+			c, err := Dial(path)
+			if err == nil {
+				defer c.Close()
+				err = useIt(t.Context(), c, n)
+			}
+			here.Done()
+			here.Wait() // all are connected and have been answered
+			if err == nil {
+				err = useIt(t.Context(), c, n)
+			}
+			if err != nil {
+				t.Errorf("client %d: %v", n, err)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func useOnce(ctx context.Context, path string, n int) error {
-	c, err := Dial(path)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+func useIt(ctx context.Context, c *Client, n int) error {
 	for range 10 {
 		var got map[string]int
 		if err := c.Call(ctx, "echo", map[string]int{"n": n}, &got); err != nil {
@@ -49,7 +48,7 @@ func useOnce(ctx context.Context, path string, n int) error {
 	return nil
 }
 
-func TestSixtyFourClientsAndNoMore(t *testing.T) {
+func TestU11AsManyClientsAsAreAllowedAndNoMore(t *testing.T) {
 	path := serve(t, &fake{}, 0)
 	for range maxClients {
 		c, in := dial(t, path)
@@ -58,6 +57,30 @@ func TestSixtyFourClientsAndNoMore(t *testing.T) {
 	_, in := dial(t, path)
 	if _, err := in.ReadByte(); err == nil {
 		t.Error("one more was served")
+	}
+}
+
+// A client may take its time: who writes a byte now and then, or never reads, is
+// nobody else's matter.
+func TestU11SlowClientsHarmNobody(t *testing.T) {
+	f := &fake{}
+	path := serve(t, f, 0)
+	slow, from := dial(t, path)
+	deaf, told := dial(t, path)
+	ask(t, deaf, told, `{"jsonrpc":"2.0","id":1,"method":"subscribe"}`)
+	for range 20 {
+		f.tell[0](Event{Data: strings.Repeat("x", 100000)})
+	}
+	c, in := dial(t, path)
+	line := `{"jsonrpc":"2.0","id":"slow","method":"commands"}` + "\n"
+	for i := range len(line) {
+		io.WriteString(slow, line[i:i+1])
+		if got := ask(t, c, in, `{"jsonrpc":"2.0","id":2,"method":"echo","params":{"a":1}}`); !strings.Contains(got, `"a":1`) {
+			t.Fatal(got)
+		}
+	}
+	if got := read(t, from); !strings.Contains(got, `"id":"slow"`) {
+		t.Error(got)
 	}
 }
 

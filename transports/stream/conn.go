@@ -23,9 +23,6 @@ type Conn struct {
 	hosts    []string // that may stand in the header Host; nil for all
 }
 
-// unread is how long a client may leave what it asked for unread.
-const unread = 60 * time.Second
-
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	c.stream.moved(n, 0)
@@ -35,7 +32,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) Write(p []byte) (int, error) {
 	const piece = 256 << 10 // so that a slow client that reads is not given up
 	for done := 0; ; {
-		if err := c.SetWriteDeadline(time.Now().Add(unread)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.stream.opt.Unread)); err != nil {
 			return done, err
 		}
 		n, err := c.wire.Write(p[done:min(len(p), done+piece)])

@@ -37,6 +37,8 @@ type Options struct {
 	Told func(Event)
 	// Unused is how long nobody may connect before the stream closes; 0 is 60 s.
 	Unused time.Duration
+	// Unread is how long a client may leave unread what it asked for; 0 is 60 s.
+	Unread time.Duration
 	// Every is how far apart moved bytes are told at least; 0 is 1 s.
 	Every time.Duration
 }
@@ -98,6 +100,9 @@ type Stream struct {
 func New(o Options) *Stream {
 	if o.Unused == 0 {
 		o.Unused = time.Minute
+	}
+	if o.Unread == 0 {
+		o.Unread = time.Minute
 	}
 	if o.Every == 0 {
 		o.Every = time.Second
