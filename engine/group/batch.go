@@ -51,6 +51,9 @@ func ReadBatch(data []byte) ([]Incoming, error) {
 	if start := bytes.TrimSpace(data); len(start) > 0 && start[0] == '{' {
 		return readLines(data)
 	}
+	if bytes.HasSuffix(data, []byte("\r")) {
+		data = append(bytes.Clone(data), '\n') // the last byte alone is missing, and it says nothing
+	}
 	texts, err := item.Split(data)
 	if err != nil {
 		return nil, fmt.Errorf("it is cut off, or neither iCalendar, nor vCard, nor lines of JSON: %w", err)

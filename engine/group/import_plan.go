@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -47,7 +48,7 @@ func (b *bringer) plan() []engine.Write {
 func (b *bringer) wrong(in Incoming, named map[engine.UID]bool) string {
 	takes := b.order.Takes
 	switch {
-	case in.Info.Kind == "":
+	case in.Info.Kind == "" || !begins(in.Text, "BEGIN:VCALENDAR") && !begins(in.Text, "BEGIN:VCARD"):
 		return "it is neither a calendar nor a card"
 	case takes.Kind != "" && in.Info.Kind != takes.Kind:
 		return fmt.Sprintf("it belongs into a collection of kind %s, and this one is of kind %s", in.Info.Kind, takes.Kind)
@@ -61,6 +62,10 @@ func (b *bringer) wrong(in Incoming, named map[engine.UID]bool) string {
 		return "its UID has come before"
 	}
 	return ""
+}
+
+func begins(text []byte, with string) bool {
+	return len(text) > len(with) && bytes.EqualFold(text[:len(with)], []byte(with))
 }
 
 // nameFor is the name under which a new item came, if it is free.

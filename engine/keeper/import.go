@@ -74,8 +74,11 @@ func (i *importing) before(ctx context.Context, j *job, views map[engine.Account
 	return i.done.Counts, err
 }
 
-// after tells of the items that could not be imported.
+// after tells what was imported, which is what the job counts: what the other
+// members got of it is in their own reports. It names the items that were not.
 func (i *importing) after(v *verdict) {
+	c := &v.report.Counts
+	c.Added, c.Modified, c.Removed = i.done.Added, i.done.Modified, i.done.Removed
 	v.report.Lines = append(v.report.Lines, i.done.Lines...)
 	var f engine.Failure
 	switch {
