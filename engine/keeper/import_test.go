@@ -47,7 +47,7 @@ func TestAnImportThatIsNotWholeChangesNothing(t *testing.T) {
 		whole := batch(event("1", "edited"), event("2", "two"))
 		_, err := r.k.Import("b/cal", ImportOrder{Data: whole[:len(whole)-10]})
 		r.refuse(err, engine.InvalidItem, "nothing was changed")
-		_, err = r.k.Import("b/cal", ImportOrder{Replace: true})
+		_, err = r.k.Import("b/cal", ImportOrder{Data: []byte("{}\n"), Replace: true})
 		r.refuse(err, engine.InvalidItem, "nothing was changed")
 		_, err = r.k.Import("x/cal", ImportOrder{Data: whole})
 		r.refuse(err, engine.NotFound, "x/cal")
