@@ -108,7 +108,7 @@ func serve(t testing.TB, f *fake, wait time.Duration) string {
 		}
 		// The listener closes itself on a goroutine of its own.
 		deadline := time.Now().Add(5 * time.Second)
-		for after := descriptors(t); after != before; after = descriptors(t) {
+		for after := descriptors(t); after > before; after = descriptors(t) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d descriptors before, %d after", before, after)
 			}

@@ -95,7 +95,7 @@ func TestStrayDescriptorIsClosedAndRefused(t *testing.T) {
 	file.Close()
 	ours.Close()
 	theirs.Close()
-	if after := descriptors(t); after != before {
+	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
