@@ -102,6 +102,12 @@ func TestRealU9SystemdHandsTheControlSocketOverAndNobodyInheritsIt(t *testing.T)
 	var err error
 	d.c, err = client.Dial(t.Context())
 	d.must(err)
+	var version string
+	if !lab.Within(patience, func() bool { // the socket is there before the name
+		return d.c.Get(t.Context(), client.Root, client.Name+".Manager", "Version", &version) == nil
+	}) {
+		t.Fatal("it has no name")
+	}
 	d.write("child", "#!/bin/sh\nls /proc/self/fd >"+d.Dir+"/seen\nenv >"+d.Dir+"/env\necho 'I am here' >&2\nexit 1\n")
 	d.must(os.Chmod(filepath.Join(d.Dir, "child"), 0o700))
 	d.account("away", "dav", "url", "http://localhost/", "via", "exec:"+filepath.Join(d.Dir, "child"))

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,7 +17,6 @@ import (
 	"davbus.org/davbus/dbusapi/conn"
 	"davbus.org/davbus/dbusapi/conn/callers"
 	secretservice "davbus.org/davbus/dbusapi/desktop/secrets"
-	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/service/config"
@@ -59,13 +57,13 @@ func Run(ctx context.Context, o Options) error {
 	if err := taken(ctx, bus); err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Join(d.state, "lock"))
+	only, err := lock(ctx, filepath.Join(d.state, "lock"))
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer only.unlock()
 
-	p := &program{dirs: d, address: address, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1), broker: intro.NewBroker()}
+	p := &program{dirs: d, only: only, address: address, started: time.Now(), quit: make(chan bool, 1), unlocked: make(chan struct{}, 1), broker: intro.NewBroker()}
 	p.plugins = newPlugins(d, pluginDirs(d))
 	if err := p.plugins.findOnBus(ctx, bus); err != nil {
 		return fmt.Errorf("cannot ask the bus for plugins: %w", err)
@@ -94,17 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	defer keyring.Close()
 	p.kinds = newKinds(d, p.secrets, p.plugins)
 	p.kinds.handed, p.kinds.log = routes, p.log
-	p.keeper, err = keeper.New(keeper.Options{
-		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
-		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
-		Mend: func(id engine.AccountID, f engine.Failure) func(context.Context) bool {
-			if a := p.secretary.Load(); a != nil {
-				return a.mend(id, f)
-			}
-			return nil
-		},
-	})
-	if err != nil {
+	if err := p.openKeeper(cfg, book, opened); err != nil {
 		return err
 	}
 	p.plugins.attach(book, p.keeper, p.log)
@@ -118,6 +106,7 @@ func Run(ctx context.Context, o Options) error {
 // program is the running daemon.
 type program struct {
 	dirs    dirs
+	only    *stateLock
 	address string // of the session bus
 	started time.Time
 	folder  *config.Folder
@@ -138,35 +127,6 @@ type program struct {
 	work      sync.WaitGroup
 }
 
-// join connects to the session bus.
-func join(ctx context.Context, address string) (*conn.Conn, *tree, error) {
-	t, err := dbusapi.NewTree()
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	bus, err := conn.Dial(ctx, address, conn.Options{Handler: t})
-	return bus, t, err
-}
-
-// taken refuses to run beside another daemon, before anything of its state is
-// touched.
-func taken(ctx context.Context, bus *conn.Conn) error {
-	var owned bool
-	r, err := bus.Call(ctx, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.NameHasOwner", dbusapi.BusName)
-	if err == nil {
-		err = r.Store(&owned)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot ask the bus who owns %s: %w", dbusapi.BusName, err)
-	}
-	if owned {
-		return fmt.Errorf("another davbusd serves this session already (it owns %s); stop it first, or use it", dbusapi.BusName)
-	}
-	return nil
-}
-
 // serve runs everything until something asks for the end.
 func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config, control *os.File) error {
 	var err error
@@ -174,7 +134,7 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 		return err
 	}
 	defer p.sockets.close()
-	ctx, leave := context.WithCancel(ctx)
+	ctx, leave := p.untilLeaving(ctx)
 	defer leave()
 	running, stop := context.WithCancel(context.Background())
 	defer stop()

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,19 +89,34 @@ func TestTheRuntimeFolderIsOursEvenWithoutASession(t *testing.T) {
 	}
 }
 
-func TestOneStateFolderHasOneWriter(t *testing.T) {
+func TestOneStateFolderHasOneWriterAndTheNextOneWaitsForOneThatLeaves(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(path)
+	first, err := lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock(path); err == nil || !strings.Contains(err.Error(), "another davbusd uses this state folder") {
+	if _, err := lock(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another davbusd uses this state folder") {
 		t.Errorf("twice: %v", err)
 	}
-	unlock()
-	again, err := lock(path)
-	if err != nil {
-		t.Fatal(fmt.Errorf("after unlocking: %w", err))
+	first.leaving()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := lock(ctx, path); err == nil {
+		t.Error("two have it")
 	}
-	again()
+	next := make(chan error, 1)
+	go func() {
+		second, err := lock(context.Background(), path)
+		if err == nil {
+			if _, err := lock(context.Background(), path); err == nil {
+				t.Error("the mark of the one before is there still")
+			}
+			second.unlock()
+		}
+		next <- err
+	}()
+	first.unlock()
+	if err := <-next; err != nil {
+		t.Error(err)
+	}
 }
