@@ -94,8 +94,8 @@ func TestTheBusStartsTheDaemonWhenItIsCalledAndAgainAfterItWasIdle(t *testing.T)
 	}
 }
 
-func TestNoCallIsLostWhileOneDaemonLeavesAndTheNextComes(t *testing.T) {
-	activated(t).bombard(1000, 3)
+func TestNoneOfTenThousandCallsIsLostWhileOneDaemonLeavesAndTheNextComes(t *testing.T) {
+	activated(t).bombard(10000, 12)
 }
 
 // bombard makes calls from four programs at once while daemons leave, one after

@@ -77,12 +77,7 @@ func Run(ctx context.Context, o Options) error {
 	p.log = newLog(o.Log, o.LogLevel, cfg.Daemon, p.secrets)
 	p.idleExit.Store(cfg.Daemon.IdleExitSec)
 	p.readers.Store(&cfg.Daemon.ContentApps)
-	if d.madeRuntime {
-		p.log.say("XDG_RUNTIME_DIR is not set; private sockets are in " + d.runtime)
-	}
-	if err := cfg.Daemon.Invalid; err != nil {
-		p.log.fault("davbus.yaml cannot be used; the defaults hold", err)
-	}
+	p.sayOddities(cfg)
 	book, opened, err := ledger.Open(filepath.Join(d.state, "ledger.db"))
 	if err != nil {
 		return err
@@ -101,6 +96,16 @@ func Run(ctx context.Context, o Options) error {
 		p.log.say("the ledger was damaged and was set aside as " + opened.SetAside + "; the next sync compares everything, and deletes nothing")
 	}
 	return p.serve(ctx, bus, tree, o, cfg, control)
+}
+
+// sayOddities logs what the user should know of how it starts.
+func (p *program) sayOddities(cfg config.Config) {
+	if p.dirs.madeRuntime {
+		p.log.say("XDG_RUNTIME_DIR is not set; private sockets are in " + p.dirs.runtime)
+	}
+	if err := cfg.Daemon.Invalid; err != nil {
+		p.log.fault("davbus.yaml cannot be used; the defaults hold", err)
+	}
 }
 
 // program is the running daemon.

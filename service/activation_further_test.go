@@ -1,9 +1,0 @@
-//go:build real && further
-
-package service
-
-import "testing"
-
-func TestFurtherNoneOfTenThousandCallsIsLostWhileDaemonsComeAndGo(t *testing.T) {
-	activated(t).bombard(10000, 12)
-}
