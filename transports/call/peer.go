@@ -66,7 +66,9 @@ type Peer struct {
 	last    uint64
 	pending map[uint64]*pending
 	running map[string]context.CancelFunc // calls that came in, by id
-	err     error
+
+	refusing int // calls that are being told that they are too many
+	err      error
 }
 
 // A pending call was made by us and is not answered yet. One that was given up

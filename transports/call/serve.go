@@ -137,19 +137,38 @@ func (p *Peer) admit(m message) (context.Context, *Error) {
 	id := string(m.ID)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.refusing >= maxRefusing {
+		// Who asks faster than he reads is not read from either.
+		p.mu.Unlock()
+		defer p.mu.Lock()
+		return nil, p.refuse(m)
+	}
 	if _, ok := p.running[id]; ok {
 		return nil, &Error{Code: CodeInvalidRequest, Message: "the id " + id + " is that of a call which is under way"}
 	}
 	if len(p.running) >= p.opt.Busy {
+		p.refusing++
 		p.work.Go(func() {
-			busy := Named("busy", "%d calls are under way, as many as are taken; wait for an answer", p.opt.Busy)
-			p.send(p.end, message{ID: m.ID, Error: toWire(busy)})
+			p.refuse(m)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.refusing--
 		})
 		return nil, nil
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(p.end, callID{}, m.ID))
 	p.running[id] = cancel
 	return ctx, nil
+}
+
+// maxRefusing is how many calls that were one too many may wait to be told so.
+const maxRefusing = 64
+
+// refuse answers a call that is one too many.
+func (p *Peer) refuse(m message) *Error {
+	busy := Named("busy", "%d calls are under way, as many as are taken; wait for an answer", p.opt.Busy)
+	p.send(p.end, message{ID: m.ID, Error: toWire(busy)}) // fails only when the connection has ended
+	return nil
 }
 
 // handle answers one call. A panic hurts only its caller.

@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"davbus.org/davbus/transports/call"
 	"davbus.org/davbus/transports/peer"
@@ -25,6 +27,9 @@ type Door struct {
 	Who func(pid int) (app string, sandboxed bool)
 	// Ended is told why a client was sent away. It may be nil, and must not wait.
 	Ended func(cred peer.Cred, err error)
+	// Patience is how long a client may take to ask for something first, and to
+	// read what it is told; 0 is 30 s.
+	Patience time.Duration
 
 	last atomic.Uint64
 }
@@ -37,6 +42,8 @@ func (d *Door) Serve(ctx context.Context) error { return d.Listener.Serve(ctx, d
 type guest struct {
 	door   *Door
 	sender Sender
+	stream *private.FileConn
+	spoke  sync.Once // it asked for something: it may be silent from now on
 	peer   *call.Peer
 	ready  chan struct{} // closed when peer is set
 }
@@ -49,7 +56,14 @@ func (d *Door) client(ctx context.Context, conn *private.Conn) {
 		g.sender.App, g.sender.Sandboxed = d.Who(conn.Cred.PID)
 	}
 	defer d.Broker.Leave(g.sender.Owner)
-	g.peer = call.Start(conn.Files(), call.Options{Strict: true, Handle: g.handle})
+	g.stream = conn.Files()
+	if g.stream.Patience = d.Patience; d.Patience == 0 {
+		g.stream.Patience = patience
+	}
+	if g.stream.SetReadDeadline(time.Now().Add(g.stream.Patience)) != nil {
+		return
+	}
+	g.peer = call.Start(g.stream, call.Options{Strict: true, Handle: g.handle})
 	close(g.ready)
 	select {
 	case <-ctx.Done():
@@ -78,6 +92,7 @@ type incoming struct {
 
 func (g *guest) handle(ctx context.Context, method string, params json.RawMessage) (any, error) {
 	<-g.ready
+	g.spoke.Do(func() { g.stream.SetReadDeadline(time.Time{}) })
 	b, owner := g.door.Broker, g.sender.Owner
 	switch method {
 	case "register":

@@ -3,11 +3,17 @@ package intro
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"davbus.org/davbus/transports/peer"
+	"davbus.org/davbus/transports/private"
 )
 
 // What waits ends with whoever leaves first.
@@ -121,5 +127,42 @@ func TestMetadataIsBounded(t *testing.T) {
 	for size, want := range map[int]string{maxMetadata - 2: "", maxMetadata - 1: Invalid} {
 		_, theirs := pair(t)
 		wants(t, b.Introduce(t.Context(), Introduction{Name: d, Sender: me("a"), Metadata: strings.Repeat("m", size), Socket: theirs}, false), want)
+	}
+}
+
+// A client that does not read what it is told, and one that asks nothing, are sent
+// away; others are served meanwhile and afterwards.
+func TestU3ClientsThatDoNotReadOrNeverAskAreSentAway(t *testing.T) {
+	ended := make(chan error, 100)
+	d := &Door{Patience: 200 * time.Millisecond, Ended: func(_ peer.Cred, err error) { ended <- err }}
+	path, _ := serveDoor(t, d)
+	silent, err := private.Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the silent one ended with %v", err)
+	}
+	deaf, err := private.Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { // asks and never reads
+		for i := 0; ; i++ {
+			if _, err := fmt.Fprintf(deaf, `{"jsonrpc":"2.0","id":%d,"method":"%01000d"}`+"\n", i, i); err != nil {
+				return
+			}
+		}
+	})
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the deaf one ended with %v", err)
+	}
+	c := dial(t, path)
+	if _, err := c.Names(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,12 +2,9 @@ package peer
 
 import (
 	"bufio"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,11 +49,11 @@ func listeners(table string, at netip.AddrPort) (uids []uint32, err error) {
 		if len(field) < 8 || field[3] != listening {
 			continue
 		}
-		local, err := listenAddr(field[1])
+		local, err := tableAddr(field[1])
 		if err != nil {
 			return nil, err
 		}
-		if local.Port() != at.Port() || !local.Addr().IsUnspecified() && local.Addr() != at.Addr() {
+		if local.Port() != at.Port() || !local.Addr().IsUnspecified() && !same(local, at) {
 			continue
 		}
 		uid, err := strconv.ParseUint(field[7], 10, 32)
@@ -66,25 +63,4 @@ func listeners(table string, at netip.AddrPort) (uids []uint32, err error) {
 		uids = append(uids, uint32(uid))
 	}
 	return uids, lines.Err()
-}
-
-// listenAddr reads an address as the kernel writes it: words of 32 bits in the
-// machine's order, in hexadecimal.
-func listenAddr(s string) (netip.AddrPort, error) {
-	words, port, _ := strings.Cut(s, ":")
-	raw, err := hex.DecodeString(words)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
-		for word := range slices.Chunk(raw, 4) {
-			slices.Reverse(word)
-		}
-	}
-	addr, ok := netip.AddrFromSlice(raw)
-	n, err := strconv.ParseUint(port, 16, 16)
-	if err != nil || !ok {
-		return netip.AddrPort{}, fmt.Errorf("%q is no address", s)
-	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,10 @@ const maxWaiting = 16
 //
 // Where the system tells who sent each part, all of it must be this user's.
 type FileConn struct {
+	// Patience is how long the other side may leave unread what is sent; 0 is for
+	// ever. It is set before anything is sent.
+	Patience time.Duration
+
 	sock *net.UnixConn
 
 	begun bool // the credential byte, if there was one, is behind us
@@ -37,6 +42,9 @@ func (c *Conn) Files() *FileConn { return NewFileConn(c.UnixConn) }
 
 // NewFileConn is Files for a socket that was dialled.
 func NewFileConn(sock *net.UnixConn) *FileConn { return &FileConn{sock: sock} }
+
+// SetReadDeadline is when Read gives up; zero is never.
+func (c *FileConn) SetReadDeadline(t time.Time) error { return c.sock.SetReadDeadline(t) }
 
 // Read reads what was sent, without the credential byte.
 func (c *FileConn) Read(p []byte) (int, error) {
@@ -125,12 +133,27 @@ func (c *FileConn) TakeFiles(n int) ([]*os.File, error) {
 }
 
 // Write sends bytes alone.
-func (c *FileConn) Write(p []byte) (int, error) { return c.sock.Write(p) }
+func (c *FileConn) Write(p []byte) (int, error) {
+	if err := c.hurry(); err != nil {
+		return 0, err
+	}
+	return c.sock.Write(p)
+}
+
+func (c *FileConn) hurry() error {
+	if c.Patience == 0 {
+		return nil
+	}
+	return c.sock.SetWriteDeadline(time.Now().Add(c.Patience))
+}
 
 // WriteFiles sends bytes with descriptors. The files stay open.
 func (c *FileConn) WriteFiles(p []byte, files []*os.File) (int, error) {
 	if len(files) == 0 || len(p) == 0 {
 		return 0, errors.New("descriptors are sent with at least one byte")
+	}
+	if err := c.hurry(); err != nil {
+		return 0, err
 	}
 	n := 0
 	err := withNumbers(files, nil, func(fds []int) (err error) {
