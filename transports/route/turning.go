@@ -24,8 +24,9 @@ const maxKept = 1 << 20
 type turning struct {
 	pipe *net.UnixConn
 
-	looking sync.Mutex // held by the one who waits for the first answer
-	sending sync.Mutex // held while bytes go out, until it is settled where to
+	looking sync.Mutex     // held by the one who waits for the first answer
+	sending sync.Mutex     // held while bytes go out, until it is settled where to
+	again   sync.WaitGroup // of what is sent again
 
 	mu          sync.Mutex
 	to          net.Conn // where the bytes go; nil while that is open
@@ -97,28 +98,28 @@ func (t *turning) turn(sock net.Conn) error {
 	}
 	_ = t.pipe.CloseWrite() // who is just sending to the program, stops
 	t.sending.Lock()
-	defer t.sending.Unlock()
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	kept, half := t.kept, t.half
 	if t.closed || len(kept) > maxKept {
-		err := net.ErrClosed
-		if !t.closed {
-			err = fmt.Errorf("the program of the route handed back a socket after it had read %d bytes itself", len(kept))
-		}
-		t.mu.Unlock()
+		t.sending.Unlock()
 		sock.Close()
-		return err
+		if t.closed {
+			return net.ErrClosed
+		}
+		return fmt.Errorf("the program of the route handed back a socket after it had read %d bytes itself", len(kept))
 	}
 	t.to, t.kept = sock, nil
 	_ = sock.SetReadDeadline(t.read)
 	_ = sock.SetWriteDeadline(t.write)
-	t.mu.Unlock()
-	if _, err := sock.Write(kept); err != nil {
-		return err
-	}
-	if half {
-		return closeWrite(sock)
-	}
+	// Who turned goes on reading: the other end may answer before it has heard
+	// all. If it does not hear it, the next to send or to read is told.
+	t.again.Go(func() {
+		defer t.sending.Unlock()
+		if _, err := sock.Write(kept); err == nil && half {
+			_ = closeWrite(sock)
+		}
+	})
 	return nil
 }
 
@@ -159,6 +160,8 @@ func (t *turning) send(p []byte) (int, error) {
 
 // CloseWrite tells the other end that nothing more will come.
 func (t *turning) CloseWrite() error {
+	t.sending.Lock()
+	defer t.sending.Unlock()
 	t.mu.Lock()
 	t.half = true
 	to := t.to
@@ -186,6 +189,7 @@ func (t *turning) Close() error {
 	if to != nil && to != net.Conn(t.pipe) {
 		err = errors.Join(err, to.Close())
 	}
+	t.again.Wait()
 	return err
 }
 
