@@ -185,10 +185,12 @@ func (a *Agents) Any(about string) bool {
 }
 
 // Awaited reports whether an agent counts on being asked.
-func (f *Face) Awaited() bool {
-	f.agents.mu.Lock()
-	defer f.agents.mu.Unlock()
-	return len(f.agents.all) > 0
+func (f *Face) Awaited() bool { return f.agents.count() > 0 }
+
+func (a *Agents) count() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return uint64(len(a.all))
 }
 
 // next is the newest agent for a question that was not asked yet.

@@ -32,6 +32,7 @@ func (f *Face) getStatistics(in dict) (dict, error) {
 		"signals-sent":      dbus.MakeVariant(f.pub.sent.Load()),
 		"signals-coalesced": dbus.MakeVariant(f.pub.coalesced.Load()),
 		"calls-in-flight":   dbus.MakeVariant(uint64(f.tree.InFlight())),
+		"agents":            dbus.MakeVariant(f.agents.count()),
 	}
 	for key, n := range f.host.Statistics() {
 		out[text(key)] = dbus.MakeVariant(n)

@@ -229,3 +229,49 @@ func TestHeldDeletionsAndConflictsAreOfferedToTheAgent(t *testing.T) {
 		t.Errorf("asked %q, want %q", a.said(), want)
 	}
 }
+
+// An agent that is asked and leaves the bus without an answer: the next one is
+// asked within a second, by the clock of the bus, and no job waits for the dead.
+func TestAnAgentThatVanishesWhileItIsAskedIsReplacedByTheNext(t *testing.T) {
+	server := lab.Radicale(t)
+	d := home(t)
+	d.start()
+	_, err := server.Make(t.Context(), "work")
+	d.must(err)
+	d.account("work", "dav", "url", server.URL+"/", "username", lab.Alice)
+	older := &scripted{secrets: []string{lab.AlicePassword}}
+	d.agent(older, nil)
+	c, err := client.Dial(context.Background())
+	d.must(err)
+	defer c.Close()
+	newer := &vanishing{close: func() { c.Conn().Close() }}
+	ready := make(chan struct{}, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- c.ServeAgent(t.Context(), newer, nil, func() { ready <- struct{}{} }) }()
+	<-ready
+	job, err := d.c.Check(t.Context(), "work")
+	d.must(err)
+	result, report, err := d.c.Wait(t.Context(), job)
+	d.must(err)
+	if result != "success" || older.said() == "" {
+		t.Errorf("%s %v; the other one was asked %q", result, report.Plain(), older.said())
+	}
+	<-ended
+	var registered map[string]dbus.Variant
+	d.must(d.c.Call(t.Context(), client.Root, client.Name+".Control.GetStatistics", []any{map[string]dbus.Variant{}}, &registered))
+	if n, ok := registered["agents"].Value().(uint64); !ok || n != 1 {
+		t.Errorf("%v agents are registered", registered["agents"])
+	}
+}
+
+// A vanishing agent leaves the bus instead of answering.
+type vanishing struct {
+	scripted
+	close func()
+}
+
+func (v *vanishing) Secret(ctx context.Context, _, _, _ string, _ client.Props) ([]byte, error) {
+	v.close()
+	<-ctx.Done()
+	return nil, ctx.Err()
+}

@@ -127,8 +127,14 @@ func (s *screen) exits(code int) {
 	}
 }
 
-func TestATerminalAnswersForTheUserAndShowsNoPassword(t *testing.T) {
-	server, program := lab.Radicale(t), davbus(t)
+func TestATerminal(t *testing.T) {
+	program := davbus(t)
+	t.Run("answers for the user and shows no password", func(t *testing.T) { terminalTellsPasswords(t, program) })
+	t.Run("settles a conflict and held deletions", func(t *testing.T) { terminalSettles(t, program) })
+}
+
+func terminalTellsPasswords(t *testing.T, program string) {
+	server := lab.Radicale(t)
 	d := home(t)
 	d.start()
 	_, err := server.Make(t.Context(), "work")
@@ -168,8 +174,7 @@ func TestATerminalAnswersForTheUserAndShowsNoPassword(t *testing.T) {
 	}
 }
 
-func TestATerminalSettlesAConflictAndHeldDeletions(t *testing.T) {
-	program := davbus(t)
+func terminalSettles(t *testing.T, program string) {
 	d := home(t)
 	d.start()
 	for i := range 12 {

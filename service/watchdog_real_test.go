@@ -4,7 +4,10 @@ package service
 
 import (
 	"context"
+	"io"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -96,4 +99,54 @@ func TestWhatTheNetworkMonitorSaysIsOnTheBus(t *testing.T) {
 			t.Errorf("State is %q, want %q", state, want)
 		}
 	}
+}
+
+// The bus is gone and another one comes, as after a crash of it: the daemon that
+// is started there goes on where the one before it was.
+func TestAfterTheBusWasLostTheNextDaemonGoesOn(t *testing.T) {
+	d := home(t)
+	d.start()
+	d.write("a/cal/one.ics", vevent("one", "First"))
+	d.account("a", "vdir", "path", "~/a")
+	d.account("b", "vdir", "path", "~/b")
+	d.group("home", []string{"a", "b"}, client.Options{"create-missing": []string{"b"}})
+	d.sync("home", "success")
+	d.bus.Stop()
+	select {
+	case err := <-d.ended:
+		if err == nil {
+			t.Error("it ends without an error, so that systemd would not start it again")
+		}
+	case <-time.After(patience):
+		t.Fatal("it stays without a bus")
+	}
+	d.write("b/cal/one.ics", vevent("one", "Second"))
+	d.bus = lab.Bus(t)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", d.bus.Address)
+	d.start()
+	if r := d.sync("home", "success"); r.Int("modified") != 1 || d.files("a/cal") != "Second" {
+		t.Errorf("%v, %q", r.Plain(), d.files("a/cal"))
+	}
+}
+
+// davbusd as it is installed tells whoever started it, by a descriptor.
+func TestTheProgramTellsItsStarterWhenItIsReady(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "davbusd")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "davbus.org/davbus/service/davbusd").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	d := home(t)
+	r, w, err := os.Pipe()
+	d.must(err)
+	defer r.Close()
+	d.process([]*os.File{w}, program, "--ready-fd", "3")
+	w.Close()
+	told, err := io.ReadAll(r)
+	if err != nil || string(told) != "READY=1\n" {
+		t.Errorf("%q, %v", told, err)
+	}
+	d.c, err = client.Dial(t.Context())
+	d.must(err)
+	var version string
+	d.must(d.c.Get(t.Context(), client.Root, client.Name+".Manager", "Version", &version))
 }
