@@ -32,7 +32,7 @@ man:
 	$(GO) run ./data/gen
 
 MAN = davbus.1 davbusd.8 davbus-config.5 davbus-dbus.5 davbus-plugin.7
-PLUGINS = todotxt
+PLUGINS = todotxt eds
 
 install: build
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/dbus-1/services $(DESTDIR)$(datadir)/dbus-1/interfaces \

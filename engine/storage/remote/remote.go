@@ -69,6 +69,9 @@ var _ engine.Source = (*Source)(nil)
 
 // New makes a source. The plugin is not started yet.
 func New(o Options) *Source {
+	if o.Params == nil {
+		o.Params = engine.Params{} // an author looks into it without asking
+	}
 	return &Source{opt: o, streams: map[uint64]*stream{}, slow: map[string]bool{}}
 }
 
