@@ -67,6 +67,11 @@ func (p *spy) asMember() group.Member {
 		return m
 	}
 	m.Storage = p
+	if p.storm.wired(p) {
+		if m.Storage, m.Err = p.overWire(p.storm.t.Context()); m.Err != nil {
+			return m
+		}
+	}
 	if p.tells {
 		m.State = p.State()
 	}

@@ -3,8 +3,12 @@ package remote
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
 )
 
 func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, error) {
@@ -22,6 +26,9 @@ func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, 
 		c.Stream = p.Stream
 		return peer.Notify(ctx, methodChange, c)
 	}
+	if err := bare(ctx, st, &d); err != nil {
+		return nil, err
+	}
 	for _, h := range d.Changed {
 		c := change{Ref: h.Ref, Etag: h.Etag, wireText: toWire(d.Texts[h.Ref])}
 		if err := send(c); err != nil {
@@ -34,6 +41,56 @@ func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, 
 		}
 	}
 	return answer, nil
+}
+
+// bare reads the items that a storage gives no etag: their texts tell whether
+// they differ. One that is gone meanwhile is left out.
+func bare(ctx context.Context, st engine.Storage, d *engine.Delta) error {
+	var refs []engine.Ref
+	for _, h := range d.Changed {
+		if h.Etag == "" && d.Texts[h.Ref] == nil {
+			refs = append(refs, h.Ref)
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	texts := map[engine.Ref][]byte{}
+	maps.Copy(texts, d.Texts)
+	for it, err := range st.Fetch(ctx, refs) {
+		if err != nil && it.Ref == "" {
+			return err
+		}
+		if err != nil { // it is there; reading it tells what is wrong
+			it.Text = []byte{}
+		}
+		texts[it.Ref] = it.Text
+	}
+	d.Texts = texts
+	d.Changed = slices.DeleteFunc(slices.Clone(d.Changed), func(h engine.Head) bool { return h.Etag == "" && texts[h.Ref] == nil })
+	return nil
+}
+
+// meant finds the version that a write names by its text, where the storage gives
+// no etags.
+func meant(ctx context.Context, st engine.Storage, w *engine.Write) error {
+	if w.Verb == engine.Create || !strings.HasPrefix(string(w.Old.Etag), textMark) {
+		return nil
+	}
+	for it, err := range st.Fetch(ctx, []engine.Ref{w.Old.Ref}) {
+		if err != nil {
+			return err
+		}
+		if it.Etag != "" {
+			return nil
+		}
+		if textEtag(it.Text) != w.Old.Etag {
+			return engine.Fail(engine.Changed, w.Verb.String(), string(w.Old.Ref), "it is not the version that was meant")
+		}
+		w.Old.Etag, w.Was = "", item.Sum(it.Text)
+		return nil
+	}
+	return engine.Fail(engine.Changed, w.Verb.String(), string(w.Old.Ref), "it is gone")
 }
 
 // delta tells what happened, by a full list where the storage cannot tell.
@@ -92,6 +149,9 @@ func (s *Server) commit(ctx context.Context, p commitParams) (any, error) {
 		return nil, engine.Fail(engine.Invalid, "commit", string(p.Ref), "%w", err)
 	}
 	w := engine.Write{Verb: verb, UID: p.UID, Old: engine.Head{Ref: p.Ref, Etag: p.Etag}, Text: text}
+	if err := meant(ctx, st, &w); err != nil {
+		return nil, err
+	}
 	for i, out := range st.Apply(ctx, []engine.Write{w}) {
 		if out.Err != nil {
 			return nil, out.Err

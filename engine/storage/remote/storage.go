@@ -85,9 +85,12 @@ func (c change) etag(text []byte) engine.Etag {
 	return textEtag(text)
 }
 
+// textMark begins an etag that was made of a text.
+const textMark = "sha256:"
+
 func textEtag(text []byte) engine.Etag {
 	sum := sha256.Sum256(text)
-	return engine.Etag("sha256:" + hex.EncodeToString(sum[:]))
+	return engine.Etag(textMark + hex.EncodeToString(sum[:]))
 }
 
 // Changes asks what happened. A plugin that only lists answers with everything.
