@@ -62,6 +62,7 @@ type Source struct {
 	features []string
 	streams  map[uint64]*stream
 	last     uint64          // number of the last stream
+	looked   bool            // its collections are known
 	slow     map[string]bool // collections for which the plugin asked for a slow sync
 }
 
@@ -146,6 +147,15 @@ func (s *Source) need(ctx context.Context) (*link, error) {
 		return nil, broken("initialize the plugin of", s.opt.Account, "it speaks protocol %d, and this davbus speaks %d", answer.Protocol, Protocol)
 	}
 	s.mu.Lock()
+	again := s.looked
+	s.mu.Unlock()
+	if again { // a plugin may expect that it is asked for its collections after each start
+		if err := caller.Call(ctx, methodDiscover, struct{}{}, &discoverResult{}); err != nil {
+			caller.Close()
+			return nil, asEngine("discover the collections of", s.opt.Account, err)
+		}
+	}
+	s.mu.Lock()
 	first := s.caller
 	if first == nil {
 		s.caller, s.features = caller, answer.Features
@@ -208,6 +218,9 @@ func (s *Source) Look(ctx context.Context, _ bool) ([]engine.Collection, error) 
 		}
 		out = append(out, s.collection(w))
 	}
+	s.mu.Lock()
+	s.looked = true
+	s.mu.Unlock()
 	return out, nil
 }
 
