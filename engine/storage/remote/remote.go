@@ -48,6 +48,14 @@ type Options struct {
 	// Dial starts or finds the plugin. It is called when the plugin is needed
 	// and not there. Notify and Handle of s take what comes in.
 	Dial func(ctx context.Context, s *Source) (Caller, error)
+
+	Limits Limits // zero fields are defaults
+}
+
+// Limits are what one answer may hold.
+type Limits struct {
+	Items int // 1,048,576
+	Bytes int // of texts; 1 GiB
 }
 
 // A link is one connection to a plugin.
@@ -70,6 +78,12 @@ var _ engine.Source = (*Source)(nil)
 
 // New makes a source. The plugin is not started yet.
 func New(o Options) *Source {
+	if o.Limits.Items == 0 {
+		o.Limits.Items = 1 << 20
+	}
+	if o.Limits.Bytes == 0 {
+		o.Limits.Bytes = 1 << 30
+	}
 	if o.Params == nil {
 		o.Params = engine.Params{} // an author looks into it without asking
 	}

@@ -282,3 +282,30 @@ func TestEveryNameOfTheProtocolComesBack(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerHasAsMuchAsItMayAndNoMore(t *testing.T) {
+	inner, st := calendar()
+	bytes := 0
+	for i := range 4 {
+		uid := fmt.Sprint(i)
+		text := storagetest.Text(engine.Calendar, engine.UID(uid), "x")
+		bytes += len(text)
+		st.Inline = true
+		st.Put(engine.Ref(uid), text)
+	}
+	for _, c := range []struct {
+		most Limits
+		fine bool
+	}{{Limits{Items: 4}, true}, {Limits{Items: 3}, false}, {Limits{Bytes: bytes}, true}, {Limits{Bytes: bytes - 1}, false}} {
+		s := plugin(inner, nil)
+		if c.most.Items > 0 {
+			s.opt.Limits.Items = c.most.Items
+		} else {
+			s.opt.Limits.Bytes = c.most.Bytes
+		}
+		_, err := open(t, s).(engine.Tracker).Changes(t.Context(), "")
+		if (err == nil) != c.fine || err != nil && !engine.IsKind(err, engine.PluginProtocol) {
+			t.Errorf("%+v: %v", c.most, err)
+		}
+	}
+}

@@ -21,15 +21,11 @@ var (
 	_ engine.Session = (*Storage)(nil)
 )
 
-// maxSurvey bounds what one call may send, so that a plugin that floods is
-// stopped and not believed.
-const (
-	maxSurveyItems = 1 << 20
-	maxSurveyBytes = 1 << 30
-)
-
-// A stream gathers the changes of one call.
+// A stream gathers the changes of one call, so many and no more: a plugin that
+// floods is stopped and not believed.
 type stream struct {
+	most Limits
+
 	mu      sync.Mutex
 	changes []change
 	bytes   int
@@ -43,7 +39,7 @@ func (st *stream) put(c change) {
 		st.bytes += len(*c.Text)
 	}
 	st.bytes += len(c.Base64)
-	if st.over = st.over || len(st.changes) >= maxSurveyItems || st.bytes > maxSurveyBytes; st.over {
+	if st.over = st.over || len(st.changes) >= st.most.Items || st.bytes > st.most.Bytes; st.over {
 		st.changes = nil
 		return
 	}
@@ -52,7 +48,7 @@ func (st *stream) put(c change) {
 
 // gather makes a call that answers with a stream.
 func (s *Storage) gather(ctx context.Context, method string, params func(stream uint64) any, result any, count func() int) ([]change, error) {
-	st := &stream{}
+	st := &stream{most: s.source.opt.Limits}
 	s.source.mu.Lock()
 	s.source.last++
 	id := s.source.last
@@ -68,7 +64,7 @@ func (s *Storage) gather(ctx context.Context, method string, params func(stream 
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.over {
-		return nil, broken("read from the plugin", s.name, "it sent more than %d items or %d bytes in one answer", maxSurveyItems, maxSurveyBytes)
+		return nil, broken("read from the plugin", s.name, "it sent more than %d items or %d bytes in one answer", st.most.Items, st.most.Bytes)
 	}
 	if n := count(); n != len(st.changes) {
 		return nil, broken("read from the plugin", s.name, "it says that it sent %d items, and %d came", n, len(st.changes))
