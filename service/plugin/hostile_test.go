@@ -141,7 +141,7 @@ func TestAHostilePluginHarmsNobodyElse(t *testing.T) {
 					(&hostile{theirs, bufio.NewReader(theirs)}).serve(attack.do)
 					done <- struct{}{}
 				}()
-				return child.Attach(ours, child.Options{Notify: to.Notify, Handle: to.Handle, Timeouts: child.Timeouts{"get_changes": patience}}), nil
+				return child.Attach(ours, child.Options{Notify: to.Notify, Handle: to.Handle, Timeouts: child.Timeouts{"get_changes": patience, "finalize": time.Second}}), nil
 			}})
 			s := newSetIn(t, account, filled(2), filled(0))
 			b := s.members[2].Storage.(*memory.Storage)
