@@ -10,6 +10,7 @@ func (f *Face) control() tree.Interface {
 	return tree.Interface{Name: ifControl, Methods: map[string]any{
 		"Reload":        f.reload,
 		"GetStatistics": f.getStatistics,
+		"GetLog":        f.getLog,
 		"Quit":          f.quit,
 	}}
 }
@@ -22,6 +23,17 @@ func (f *Face) reload(in dict) ([]string, error) {
 	}
 	changed, err := f.host.Reload(dry)
 	return names(changed), f.done(err)
+}
+
+func (f *Face) getLog(limit uint32, in dict) ([]string, error) {
+	_, most, err := page("give the log", 0, limit)
+	if err == nil {
+		err = noOptions("give the log", in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return texts(f.log.Recent(most)), nil
 }
 
 func (f *Face) getStatistics(in dict) (dict, error) {

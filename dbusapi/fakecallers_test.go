@@ -14,7 +14,8 @@ func (l *fakeLog) SetLevel(s string) error {
 	l.level = s
 	return nil
 }
-func (l *fakeLog) Target() string { return "console" }
+func (l *fakeLog) Target() string      { return "console" }
+func (l *fakeLog) Recent(int) []string { return []string{"a line"} }
 
 // A fakeCallers makes everybody the same caller, who leaves when it is told to.
 type fakeCallers struct {

@@ -105,4 +105,5 @@ type Log interface {
 	Level() string
 	SetLevel(string) error
 	Target() string
+	Recent(most int) []string // the newest lines, oldest first
 }

@@ -114,6 +114,8 @@ func controlTries(l *list) {
 	l.refused("Reload", engine.InvalidConfig, "Control.Reload", none)
 	l.ok("Control.GetStatistics", none)
 	l.bad(invalidArgs, "Control.GetStatistics", typo)
+	l.ok("Control.GetLog", uint32(500), none)
+	l.bad(invalidArgs, "Control.GetLog", uint32(501), none)
 	l.ok("Control.Quit", opts("finish-jobs", false))
 	l.bad(invalidArgs, "Control.Quit", typo)
 }

@@ -22,6 +22,7 @@ type log struct {
 	target string
 	fixed  bool // the level was given when the daemon was started
 	known  map[string]string
+	recent *recent
 }
 
 // newLog makes the logger. asked is the level of the command line, "" for what
@@ -31,11 +32,12 @@ func newLog(to io.Writer, asked string, daemon config.Daemon, s *secrets) *log {
 	if os.Getenv("JOURNAL_STREAM") != "" {
 		target = "journal"
 	}
-	console := zerolog.ConsoleWriter{Out: redactor{to, s}, NoColor: true, TimeFormat: time.DateTime}
+	kept := &recent{}
+	console := zerolog.ConsoleWriter{Out: redactor{io.MultiWriter(kept, to), s}, NoColor: true, TimeFormat: time.DateTime}
 	if target == "journal" {
 		console.PartsExclude = []string{zerolog.TimestampFieldName} // it has its own
 	}
-	l := &log{level: &levelBox{}, target: target, fixed: asked != "", known: map[string]string{}}
+	l := &log{level: &levelBox{}, target: target, fixed: asked != "", known: map[string]string{}, recent: kept}
 	l.out = zerolog.New(console).With().Timestamp().Logger().Hook(l.level)
 	l.level.set(daemon.LogLevel)
 	if l.fixed {

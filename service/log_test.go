@@ -72,3 +72,22 @@ func TestTheLogLevelSpeaksSyslogAndYAML(t *testing.T) {
 		t.Errorf("after a reload: %s; with a level on the command line: %s", l.Level(), fixed.Level())
 	}
 }
+
+func TestTheNewestLinesOfTheLogAreKeptWithoutSecrets(t *testing.T) {
+	s := newSecrets()
+	if err := s.Set("work", "password", []byte("hunter2"), "session"); err != nil {
+		t.Fatal(err)
+	}
+	l := newLog(&bytes.Buffer{}, "", config.DefaultDaemon(), s)
+	for range maxRecent {
+		l.say("with hunter2")
+	}
+	l.say("the newest")
+	got := l.Recent(maxRecent + 1)
+	if len(got) != maxRecent || !strings.Contains(got[maxRecent-1], "the newest") || strings.Contains(strings.Join(got, ""), "hunter2") {
+		t.Errorf("%d lines, the last %q", len(got), got[len(got)-1])
+	}
+	if got := l.Recent(1); len(got) != 1 || !strings.Contains(got[0], "the newest") {
+		t.Errorf("%q", got)
+	}
+}
