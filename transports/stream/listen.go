@@ -105,7 +105,11 @@ func (s *Stream) listenUnix(d Door, cookie string) (string, error) {
 	s.work.Go(func() {
 		defer stop()
 		l.Serve(ctx, func(_ context.Context, c *private.Conn) {
-			s.enter(d, cookie, &Conn{wire: c.UnixConn, from: c, stream: s}, func(c2 *Conn) { s.serve(c2, c.Cred) })
+			conn := &Conn{wire: c.UnixConn, from: c, stream: s}
+			if d.Access == "peer" || d.Access == "password" {
+				conn.from = c.UnixConn // every byte is the stream's, a NUL too: D-Bus begins with one
+			}
+			s.enter(d, cookie, conn, func(conn *Conn) { s.serve(conn, c.Cred) })
 		})
 		l.Close()                     // Serve has it closed on a goroutine of its own
 		os.Remove(l.Path() + ".lock") // of a name that is never used again

@@ -96,6 +96,14 @@ func TestT5EveryAccessControlOfAPathIsServedAndOthersRefused(t *testing.T) {
 	listen(t, s, "") // none of it has opened the stream
 }
 
+func TestT6WithPeerEveryByteIsTheStreams(t *testing.T) {
+	s, _ := open(t, Options{})
+	path, _ := listen(t, s, "peer")
+	if got, err := talk(t, path, "\x00hello"); err != nil || got != "\x00hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestT6WithoutTheByteOrTheCookieNothingIsServed(t *testing.T) {
 	for access, sent := range map[string]string{"credentials": "hello", "cookie": strings.Repeat("0", 32) + "\nhello"} {
 		s, events := open(t, Options{Max: 4})
