@@ -113,7 +113,7 @@ func (f *Face) updateAccount(c tree.Call, id engine.AccountID, given dict, unset
 		if _, twice := set[key]; twice {
 			return nil, invalid(op, "parameter %q is both set and unset", key)
 		}
-		if spec.Required {
+		if spec.Required && set[key+"-command"] == nil {
 			return nil, invalid(op, "parameter %q is required and cannot be unset", key)
 		}
 	}

@@ -160,10 +160,11 @@ func specOf(op, kind string, specs []engine.ParamSpec, key string) (engine.Param
 	return engine.ParamSpec{}, invalid(op, "parameter %q is not known; kind %q takes %s", key, kind, quoted(names))
 }
 
-// missingParam refuses a set without all that is required.
+// missingParam refuses a set without all that is required. What a command prints
+// is there, too.
 func missingParam(op string, specs []engine.ParamSpec, got engine.Params) error {
 	for _, spec := range specs {
-		if _, ok := got[spec.Name]; spec.Required && !spec.Secret && !ok {
+		if _, ok := got[spec.Name]; spec.Required && !spec.Secret && !ok && got[spec.Name+"-command"] == nil {
 			return invalid(op, "parameter %q is required: %s", spec.Name, spec.Summary)
 		}
 	}

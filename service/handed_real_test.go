@@ -41,6 +41,25 @@ func (d *rig) process(files []*os.File, argv ...string) {
 	})
 }
 
+// dialled waits until the daemon answers on the bus.
+func (d *rig) dialled() {
+	d.Helper()
+	var err error
+	if !lab.Within(patience, func() bool {
+		if d.c, err = client.Dial(d.Context()); err != nil {
+			return false
+		}
+		var version string
+		if err = d.c.Get(d.Context(), client.Root, client.Name+".Manager", "Version", &version); err != nil {
+			d.c.Close()
+			d.c = nil
+		}
+		return err == nil
+	}) {
+		d.Fatalf("it does not start: %v\n%s", err, d.log.String())
+	}
+}
+
 func self(t *testing.T) string {
 	t.Helper()
 	exe, err := os.Executable()
@@ -139,20 +158,7 @@ func TestRealV15AConnectionThatWasHandedOverIsARoute(t *testing.T) {
 	conn.Close()
 	d.process([]*os.File{file}, "sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=server exec "$0"`, self(t))
 	file.Close()
-	if !lab.Within(patience, func() (ok bool) {
-		d.c, err = client.Dial(t.Context())
-		if err != nil {
-			return false
-		}
-		var state string
-		if err = d.c.Get(t.Context(), client.Root, client.Name+".Manager", "Version", &state); err != nil {
-			d.c.Close()
-			d.c = nil
-		}
-		return err == nil
-	}) {
-		t.Fatalf("it does not start: %v\n%s", err, d.log.String())
-	}
+	d.dialled()
 	d.account("server", "dav", "url", "http://localhost"+server.Home(engine.Calendar), "via", "fd:server")
 	for range 2 {
 		if result, lines := d.check("server"); result != "success" {

@@ -3,9 +3,14 @@
 package service
 
 import (
+	"encoding/pem"
+	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,7 +76,7 @@ func TestRealCheckSaysStepByStepWhatIsWrongAndWhatToDo(t *testing.T) {
 // The route of an account is changed while a job is in the middle of a request by
 // the old one. The job ends as it began, the next one goes the new way, and
 // nothing is lost.
-func TestRealARouteIsChangedWhileAJobRuns(t *testing.T) {
+func TestRealV13ARouteIsChangedWhileAJobRuns(t *testing.T) {
 	d := home(t)
 	server := davtest.New(t, davtest.Options{Unix: true})
 	server.Calendar("work")
@@ -120,5 +125,47 @@ func TestRealARouteIsChangedWhileAJobRuns(t *testing.T) {
 	d.sync("home", "success")
 	if got := d.files("pim/work"); got != "First, Second" || server.Count("DELETE") != 0 {
 		t.Errorf("the folder has %s", got)
+	}
+}
+
+// V1, V16, V17: plain HTTPS with the authorities of the system and nothing else
+// said, the URL and the user by commands, and a web calendar on a socket.
+func TestRealV1V16V17TheSystemsAuthoritiesCommandsAndWebCalendars(t *testing.T) {
+	d := home(t)
+	server := davtest.New(t, davtest.Options{User: "me", Password: "right"})
+	server.Calendar("work")
+	server.AddressBook("people")
+	to, err := url.Parse(server.URL)
+	d.must(err)
+	front := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(to))
+	t.Cleanup(front.Close)
+	d.write("system.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})))
+	t.Setenv("SSL_CERT_FILE", filepath.Join(d.Dir, "system.pem"))
+	l, err := net.Listen("unix", filepath.Join(d.Runtime, "feed"))
+	d.must(err)
+	feed := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/calendar")
+		io.WriteString(w, vevent("one", r.URL.Path))
+	})}}
+	feed.Start()
+	t.Cleanup(feed.Close)
+	d.process(nil, self(t))
+	d.dialled()
+
+	d.account("it", "dav", "url-command", []string{"echo", front.URL + "/"}, "username-command", []string{"echo", "me"}, "password-command", []string{"echo", "right"})
+	if result, lines := d.check("it"); result != "success" || !strings.Contains(lines, "tls: ok (TLS 1.3") || !strings.Contains(lines, "2 found") {
+		t.Errorf("%s: %s", result, lines)
+	}
+	d.account("feed", "webcal", "url", "http://localhost/holidays.ics", "via", "unix:%t/feed")
+	d.account("local", "vdir", "path", "~/pim", "kind", "calendar")
+	_, err = d.c.AddGroup(t.Context(), "home", []string{"feed", "local"}, client.Options{"create-missing": []string{"local"}})
+	d.must(err)
+	d.sync("home", "success")
+	got, err := filepath.Glob(filepath.Join(d.Dir, "pim", "*", "*.ics"))
+	if err != nil || len(got) != 1 {
+		t.Errorf("the folder has %v, %v", got, err)
+	}
+	if log := d.log.String(); strings.Contains(log, "right") {
+		t.Errorf("the password is in the log:\n%s", log)
 	}
 }

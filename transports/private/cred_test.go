@@ -50,7 +50,7 @@ func TestAClientThatSaysNothingIsAnEmptyStream(t *testing.T) {
 	}
 }
 
-func TestByteNamesTheHolderOfAPassedSocket(t *testing.T) {
+func TestS1ByteNamesTheHolderOfAPassedSocket(t *testing.T) {
 	ours, theirs := pair(t)
 	if err := WantByte(ours); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func TestFolderMustBeOursAlone(t *testing.T) {
 	}
 }
 
-func TestSocketHasNoMomentWithAnotherMode(t *testing.T) {
+func TestS4SocketHasNoMomentWithAnotherMode(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	l := listen(t, openDir(t), Options{})

@@ -3,10 +3,12 @@ package route
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -55,7 +57,7 @@ func says(t *testing.T, d *Dialer, addr, want string) {
 	}
 }
 
-func TestEachKindOfRouteLeadsToItsServer(t *testing.T) {
+func TestV12V15EachKindOfRouteLeadsToItsServer(t *testing.T) {
 	dir := t.TempDir()
 	sock := filepath.Join(dir, "s")
 	listen(t, "unix", sock)
@@ -65,6 +67,11 @@ func TestEachKindOfRouteLeadsToItsServer(t *testing.T) {
 	says(t, dialer(t, "tcp:"+tcp, env), "nowhere.invalid:1", "!")
 	for _, via := range []string{"unix:" + sock, "unix:%t/s", "unix:~/s"} {
 		says(t, dialer(t, via, env), "nowhere.invalid:1", "!")
+	}
+	if runtime.GOOS == "linux" { // nobody else has sockets without a file
+		name := fmt.Sprintf("@davbus-test-%d", os.Getpid())
+		listen(t, "unix", name)
+		says(t, dialer(t, "unix:"+name, env), "nowhere.invalid:1", "!")
 	}
 	says(t, dialer(t, "exec:printf 'a b'", env), "", "a b")
 }
@@ -98,7 +105,7 @@ func TestAProgramGetsWhatIsSentAndEndsWithItsConnection(t *testing.T) {
 	}
 }
 
-func TestARouteThatLeadsNowhereIsUnavailableAndSaysWhy(t *testing.T) {
+func TestV13ARouteThatLeadsNowhereIsUnavailableAndSaysWhy(t *testing.T) {
 	dir := t.TempDir()
 	dead := filepath.Join(dir, "dead")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
@@ -143,7 +150,7 @@ func TestARouteThatLeadsNowhereIsUnavailableAndSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAPathThatGrowsTooLongIsToldSo(t *testing.T) {
+func TestV12APathThatGrowsTooLongIsToldSo(t *testing.T) {
 	d := dialer(t, "unix:%t/"+strings.Repeat("x", 50), Env{RuntimeDir: "/" + strings.Repeat("r", 60)})
 	if _, err := d.Dial(t.Context(), ""); !errors.As(err, new(*Invalid)) || !strings.Contains(err.Error(), "107") {
 		t.Errorf("%v", err)

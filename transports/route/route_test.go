@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestEverySpellingHasOneCanonicalForm(t *testing.T) {
+func TestV11EverySpellingHasOneCanonicalForm(t *testing.T) {
 	for via, want := range map[string]string{
 		"":                              "",
 		"unix:/run/x.sock":              "unix:/run/x.sock",
@@ -56,7 +56,7 @@ func TestWhatIsNoRouteIsRefusedWithAdvice(t *testing.T) {
 	}
 }
 
-func TestAURLWithASocketInItIsTakenApart(t *testing.T) {
+func TestV11AURLWithASocketInItIsTakenApart(t *testing.T) {
 	for _, c := range []struct{ raw, via, url, route string }{
 		{"https://example.org/dav/", "", "https://example.org/dav/", ""},
 		{"https://example.org/dav/", "unix:///p", "https://example.org/dav/", "unix:/p"},

@@ -38,7 +38,7 @@ func via(t *testing.T, s string) *route.Dialer {
 	return &route.Dialer{Route: r}
 }
 
-func TestASocketIsAskedInTheNameOfTheURLAndNobodyElseIs(t *testing.T) {
+func TestV9S6ASocketIsAskedInTheNameOfTheURLAndNobodyElseIs(t *testing.T) {
 	var hosts []string
 	path := onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hosts = append(hosts, r.Host+r.URL.Path)
@@ -110,7 +110,7 @@ func TestConnectionsAreKeptAndCounted(t *testing.T) {
 
 // The variables themselves are read by net/http once in a process, so what is
 // looked at is whether they are asked at all.
-func TestTheProxyOfTheEnvironmentIsAskedForPlainTCPAlone(t *testing.T) {
+func TestV14TheProxyOfTheEnvironmentIsAskedForPlainTCPAlone(t *testing.T) {
 	for _, v := range []string{"unix:/s", "unix:@s", "tcp:127.0.0.1:1", "fd:s", "exec:true"} {
 		if client(t, Options{Route: via(t, v)}).wire.Proxy != nil {
 			t.Errorf("%s asks for a proxy", v)
