@@ -79,7 +79,7 @@ func TestBusctlAndGdbusCallEveryMethod(t *testing.T) {
 			address, b := onBus(t)
 			paths := served()
 			for _, x := range tries(0, 0) {
-				if !sends(x.args) || x.want == denied || strings.HasPrefix(x.method, "Job.Watch") || (x.method == "Job.Unwatch" || x.method == "Manager.UnregisterAgent") && x.want == "" {
+				if !sends(x.args) || x.want == denied || strings.HasPrefix(x.method, "Job.Watch") || (x.method == "Job.Unwatch" || x.method == "Manager.UnregisterAgent" || x.method == "PluginManager.Unregister") && x.want == "" {
 					continue // a tool is a new caller each time, so it holds nothing
 				}
 				short, member, _ := strings.Cut(x.method, ".")

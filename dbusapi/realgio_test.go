@@ -59,7 +59,7 @@ func TestAProgramWithGioFollowsTheTreeAndAJob(t *testing.T) {
 	for p.Scan() {
 		got = append(got, p.Text())
 	}
-	want := `objects /account/local /account/local/cal /account/work /account/work/cal /conflict/c1 /group/home /job/42 /job/43
+	want := `objects /account/local /account/local/cal /account/work /account/work/cal /conflict/c1 /group/home /job/42 /job/43 /plugin/todo
 known queued
 changed State
 changed FinishedUSec Result State
