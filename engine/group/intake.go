@@ -82,7 +82,7 @@ func (in *intake) take(it engine.Item, failed error) error {
 	}
 	info := item.Read(it.Text)
 	s.UID, s.Components, s.Sum = info.UID, strings.Join(info.Components, ","), item.Sum(it.Text)
-	if reason := in.unusable(info, it.Text); reason != nil {
+	if reason := in.unusable(info, it); reason != nil {
 		s.Status = ledger.Broken
 		in.complain(m, "r:"+string(it.Ref), string(it.Ref), info.UID, reason)
 	}
@@ -109,18 +109,25 @@ func (in *intake) take(it engine.Item, failed error) error {
 
 // unusable tells why a text must go nowhere: what is neither a calendar nor a
 // card (an error page, a file of zeros) would overwrite a good copy.
-func (in *intake) unusable(info item.Info, text []byte) error {
+func (in *intake) unusable(info item.Info, it engine.Item) error {
+	on := string(in.m.ID) + "/" + string(it.Ref)
 	switch kind := in.set.Key().Kind; {
-	case len(text) == 0:
-		return engine.Fail(engine.InvalidItem, "read", "", "it is empty")
+	case len(it.Text) == 0:
+		return engine.Fail(engine.InvalidItem, "read", on, "it is empty")
 	case info.Kind == "":
-		return engine.Fail(engine.InvalidItem, "read", "", "it is neither a calendar nor a card: %s", info.Reason)
-	case slices.Contains(info.Components, "VCALENDAR"), slices.Contains(info.Components, "VCARD") && info.Kind == engine.Calendar:
-		return engine.Fail(engine.InvalidItem, "read", "", "a whole calendar or card stands inside of the calendar; take the inner one out, or its first and last line away")
+		return engine.Fail(engine.InvalidItem, "read", on, "it is neither a calendar nor a card: %s", info.Reason)
+	case nested(info):
+		return engine.Fail(engine.InvalidItem, "read", on, "a whole calendar or card stands inside of the calendar; take the inner one out, or its first and last line away")
 	case info.Kind != kind && (kind == engine.Calendar || kind == engine.AddressBook):
-		return engine.Fail(engine.InvalidItem, "read", "", "%s in a collection of kind %s", info.Kind, kind)
+		return engine.Fail(engine.InvalidItem, "read", on, "%s in a collection of kind %s", info.Kind, kind)
 	}
 	return nil
+}
+
+// nested tells a calendar or card inside of a calendar: it is no item, and no
+// place for a UID.
+func nested(info item.Info) bool {
+	return info.Kind == engine.Calendar && (slices.Contains(info.Components, "VCALENDAR") || slices.Contains(info.Components, "VCARD"))
 }
 
 // store keeps what was taken in.

@@ -103,7 +103,7 @@ func Repair(ctx context.Context, l *ledger.Ledger, m Member, job engine.JobID, d
 	used := map[engine.UID]bool{}
 	for _, it := range all {
 		info := item.Read(it.Text)
-		if info.Kind == "" || !info.Parsed {
+		if info.Kind == "" || !info.Parsed || nested(info) {
 			continue // nobody knows where a UID belongs in it
 		}
 		if info.UID != "" && !used[info.UID] {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"davbus.org/davbus/engine"
@@ -22,7 +23,7 @@ func (l *Ledger) Explain(m engine.MemberID, name string) ([]string, error) {
 	uid := ""
 	for _, i := range items {
 		uid = string(i.UID)
-		e.say("%s (UID %s) is in step in group %s", name, i.UID, i.group)
+		e.say("%s (UID %s) is an item of group %s", name, i.UID, i.group)
 		e.say("version %d was agreed by job %d on %s: %s%s", i.Version, i.Job, day(i.At), i.Rule, of(i.Origin))
 		if err := e.members(l, i); err != nil {
 			return nil, err
@@ -132,7 +133,18 @@ func (e *explanation) obstacles(l *Ledger, m engine.MemberID, name, uid string) 
 		return err
 	}
 	for _, c := range conflicts {
-		e.say("conflict %s (%s) between %v is open since %s: nothing is written until somebody settles it", c.ID, c.Kind, c.Members, day(c.Detected))
+		e.say("conflict %s (%s) between %s is open since %s: nothing is written until somebody settles it", c.ID, c.Kind, joined(c.Members), day(c.Detected))
 	}
 	return nil
+}
+
+func joined(members []engine.MemberID) string {
+	var b strings.Builder
+	for i, m := range members {
+		if i > 0 {
+			b.WriteString(" and ")
+		}
+		b.WriteString(string(m))
+	}
+	return b.String()
 }

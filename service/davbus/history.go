@@ -15,6 +15,9 @@ type resolveCmd struct {
 
 func (c *resolveCmd) Run(r *runtime) error {
 	job, err := r.client.Resolve(r.ctx, c.Conflict, c.Choice)
+	if client.HasName(err, "org.freedesktop.DBus.Error.UnknownObject") {
+		return fmt.Errorf("there is no open conflict %q; 'davbus conflicts' lists those that there are", c.Conflict)
+	}
 	if err != nil {
 		return err
 	}
@@ -32,11 +35,16 @@ func (c *undoCmd) Run(r *runtime) error {
 	if c.Member != "" {
 		o["member"] = c.Member
 	}
+	f, err := r.client.Follow(r.ctx)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	job, err := r.client.Undo(r.ctx, c.Job, o)
 	if err != nil {
 		return err
 	}
-	return r.follow(job)
+	return r.followWith(f, job, true)
 }
 
 type versionsCmd struct {

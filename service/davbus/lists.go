@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"davbus.org/davbus/dbusapi/client"
@@ -24,7 +27,13 @@ func (c *conflictsCmd) Run(r *runtime) error {
 	if len(all) > 0 {
 		r.code = exitPerson
 	}
-	return r.list([]string{"CONFLICT", "GROUP", "ITEM", "COMPONENT", "KIND", "MEMBERS", "SINCE"}, rows, plain, "There are no conflicts.")
+	if err := r.list([]string{"CONFLICT", "GROUP", "ITEM", "COMPONENT", "KIND", "MEMBERS", "SINCE"}, rows, plain, "There are no conflicts."); err != nil {
+		return err
+	}
+	if len(all) > 0 && !r.json {
+		say(r.out, "Settle one: davbus resolve CONFLICT member:ACCOUNT/COLLECTION (or newest, both, merged, skip)")
+	}
+	return nil
 }
 
 type problemsCmd struct {
@@ -55,11 +64,24 @@ var advice = map[string]string{
 func (r *runtime) problems(all []client.Props, none string) error {
 	var rows [][]string
 	var plain []map[string]any
+	held := map[string][]string{} // what waits at each member stands in one row
 	for _, p := range all {
-		name := p.Str("error-name")
-		short := name[strings.LastIndexByte(name, '.')+1:]
-		rows = append(rows, []string{p.Str("member"), p.Str("item"), short, p.Str("error-message"), number(p, "tries"), advice[short]})
 		plain = append(plain, p.Plain())
+		name, member := p.Str("error-name"), p.Str("member")
+		short := name[strings.LastIndexByte(name, '.')+1:]
+		if short == "NeedsConfirmation" {
+			held[member] = append(held[member], p.Str("item"))
+			continue
+		}
+		rows = append(rows, []string{member, p.Str("item"), short, p.Str("error-message"), number(p, "tries"), advice[short]})
+	}
+	slices.SortFunc(rows, func(a, b []string) int { return slices.Compare(a[:2], b[:2]) })
+	for _, member := range slices.Sorted(maps.Keys(held)) {
+		what := held[member][0]
+		if n := len(held[member]) - 1; n > 0 {
+			what += fmt.Sprintf(" and %d more", n)
+		}
+		rows = append(rows, []string{member, what, "NeedsConfirmation", "held, since they are unusually many at once", "0", advice["NeedsConfirmation"]})
 	}
 	if len(all) > 0 {
 		r.code = exitPartial
@@ -85,14 +107,18 @@ func (c *heldCmd) Run(r *runtime) error {
 	if err != nil {
 		return err
 	}
-	if err := r.problems(all, "No deletions are held."); err != nil {
-		return err
+	var rows [][]string
+	var plain []map[string]any
+	for _, p := range all {
+		rows = append(rows, []string{p.Str("member"), p.Str("item"), idOf(p.Path("group"))})
+		plain = append(plain, p.Plain())
 	}
-	if len(all) == 0 {
-		return nil
+	if err := r.list([]string{"MEMBER", "ITEM", "GROUP"}, rows, plain, "No deletions are held."); err != nil || len(all) == 0 {
+		return err
 	}
 	r.code = exitPerson
 	if !r.json {
+		say(r.out, "Unusually many at once, and so not done yet.")
 		say(r.out, "Let them happen: davbus held --delete GROUP. Put the items back: davbus held --restore GROUP")
 	}
 	return nil
