@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -20,6 +21,7 @@ type Follower struct {
 	client  *Client
 	signals chan *dbus.Signal
 	match   []dbus.MatchOption
+	owner   []dbus.MatchOption // whether davbus is there
 }
 
 // Follow listens to everything below the root from now on. Call it before the
@@ -27,11 +29,16 @@ type Follower struct {
 func (c *Client) Follow(ctx context.Context) (*Follower, error) {
 	f := &Follower{client: c, signals: make(chan *dbus.Signal, 256), match: []dbus.MatchOption{
 		dbus.WithMatchSender(Name), dbus.WithMatchPathNamespace(Root),
+	}, owner: []dbus.MatchOption{
+		dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchInterface("org.freedesktop.DBus"),
+		dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, Name),
 	}}
 	c.conn.Signal(f.signals)
-	if err := c.conn.AddMatchSignalContext(ctx, f.match...); err != nil {
-		c.conn.RemoveSignal(f.signals)
-		return nil, convert(err)
+	for _, match := range [][]dbus.MatchOption{f.match, f.owner} {
+		if err := c.conn.AddMatchSignalContext(ctx, match...); err != nil {
+			c.conn.RemoveSignal(f.signals)
+			return nil, convert(err)
+		}
 	}
 	return f, nil
 }
@@ -44,10 +51,10 @@ func (f *Follower) Next(ctx context.Context) (Signal, error) {
 			if !ok {
 				return Signal{}, &Error{"org.freedesktop.DBus.Error.Disconnected", "the session bus is gone"}
 			}
-			if !strings.HasPrefix(string(s.Path), string(Root)) {
-				continue
+			signal := Signal{s.Path, s.Name, s.Name[strings.LastIndexByte(s.Name, '.')+1:], s.Body}
+			if strings.HasPrefix(string(s.Path), string(Root)) || signal.Gone() {
+				return signal, nil
 			}
-			return Signal{s.Path, s.Name, s.Name[strings.LastIndexByte(s.Name, '.')+1:], s.Body}, nil
 		case <-ctx.Done():
 			return Signal{}, ctx.Err()
 		}
@@ -57,8 +64,22 @@ func (f *Follower) Next(ctx context.Context) (Signal, error) {
 // Close stops listening.
 func (f *Follower) Close() {
 	f.client.conn.RemoveMatchSignal(f.match...)
+	f.client.conn.RemoveMatchSignal(f.owner...)
 	f.client.conn.RemoveSignal(f.signals)
 }
+
+// Gone tells that davbus has left the bus: no signal of its jobs will come.
+func (s Signal) Gone() bool {
+	if s.Name != "org.freedesktop.DBus.NameOwnerChanged" || len(s.Body) < 3 {
+		return false
+	}
+	name, _ := s.Body[0].(string)
+	owner, _ := s.Body[2].(string)
+	return name == Name && owner == ""
+}
+
+// ErrGone is what waiting for davbus ends with when it has left the bus.
+var ErrGone = errors.New("davbusd has ended or was killed meanwhile; its next sync finishes what was begun")
 
 // Changed reads a PropertiesChanged signal: the short name of the interface and
 // the new values. ok is false for any other signal.

@@ -171,11 +171,15 @@ func TestScenario49AHalfWrittenFileIsNotUploaded(t *testing.T) {
 	w.put(0, "1", "one")
 	w.sync()
 	whole := event("1", "the whole new text")
+	w.servers[1].ResetLog()
 	for _, half := range [][]byte{whole[:len(whole)/2], nil} {
 		f.must(os.WriteFile(f.file("1"), half, 0o600))
 		f.must(os.WriteFile(f.file("2"), event("2", "new")[:60], 0o600))
 		w.sync()
 		w.want(1, "1=one")
+		if n := w.servers[1].Count("PUT", "DELETE"); n > 0 {
+			t.Errorf("%d writes were tried", n)
+		}
 	}
 	f.must(os.WriteFile(filepath.Join(f.path, "1.ics.tmp"), whole, 0o600))
 	f.must(os.Rename(filepath.Join(f.path, "1.ics.tmp"), f.file("1")))

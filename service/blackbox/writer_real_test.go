@@ -4,10 +4,13 @@ package blackbox_test
 
 import (
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"davbus.org/davbus/engine/davserver/davtest"
 	"davbus.org/davbus/service/lab"
 )
 
@@ -71,5 +74,46 @@ func TestScenario47OfTwentyDaemonsStartedAtOnceOneServes(t *testing.T) {
 	}
 	if names, err := filepath.Glob(filepath.Join(h.Dir, "b/cal/*.ics")); err != nil || len(names) != 1 {
 		t.Errorf("made %v, %v", names, err)
+	}
+}
+
+// A tool that waits for a job does not wait for a daemon that is not there.
+func TestAToolEndsWhenTheDaemonIsKilled(t *testing.T) {
+	h := newHouse(t, "home")
+	asked, held := make(chan bool, 1), make(chan bool)
+	t.Cleanup(func() { close(held) })
+	srv := davtest.New(t, davtest.Options{})
+	srv.Calendar("cal")
+	srv.Always("", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case asked <- true:
+			default:
+			}
+			select {
+			case <-held:
+			case <-r.Context().Done():
+			}
+		})
+	})
+	h.config("accounts/work.yaml", "kind: dav\nurl: "+srv.URL+"/\n")
+	h.config("accounts/local.yaml", "kind: vdir\npath: ~/pim\n")
+	h.config("groups/home.yaml", "members: [work, local]\ninterval-sec: 0\n")
+	h.file("pim/cal/x.ics", entry("x", "x"))
+	h.start()
+	ended := make(chan string, 1)
+	go func() {
+		out, errs, code, err := h.tool("sync", "home")
+		ended <- fmt.Sprint(code, " ", out, errs, err)
+	}()
+	<-asked
+	h.daemon.Kill()
+	select {
+	case got := <-ended:
+		if !strings.HasPrefix(got, "1 ") || !strings.Contains(got, "davbus: davbusd has ended or was killed meanwhile") {
+			t.Errorf("it said %s", got)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for a daemon that is dead")
 	}
 }

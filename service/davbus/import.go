@@ -82,6 +82,9 @@ func (r *runtime) jobOf(f *client.Follower, path dbus.ObjectPath) (dbus.ObjectPa
 		if err != nil {
 			return "", err
 		}
+		if s.Gone() {
+			return "", client.ErrGone
+		}
 		if s.Path != path {
 			continue
 		}

@@ -165,6 +165,9 @@ func finish(err error, r *runtime, stderr io.Writer) (code int) {
 	if err == nil {
 		return r.code
 	}
+	if client.HasName(err, "org.freedesktop.DBus.Error.NoReply") {
+		err = client.ErrGone
+	}
 	if !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "davbus:", err)
 	}

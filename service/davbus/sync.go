@@ -75,6 +75,9 @@ func (r *runtime) followWith(f *client.Follower, job dbus.ObjectPath, items bool
 		if err != nil {
 			return err
 		}
+		if s.Gone() {
+			return client.ErrGone
+		}
 		if s.Path != job {
 			continue
 		}

@@ -11,7 +11,8 @@
 //	--- to
 //	the lines to put there
 //
-// A mutant that does not apply, does not compile or survives fails the run, and so
+// A line "scenarios N ..." names scenarios of docs/scenarios.md whose own tests
+// must fail too. A mutant that does not apply, does not compile or survives fails the run, and so
 // does a package whose tests fail without any. The tree is not touched: the
 // compiler is given the changed file as an overlay.
 package main
@@ -37,6 +38,7 @@ import (
 type mutant struct {
 	rule, file string
 	tests      []string
+	scenarios  []string // by number
 	from, to   string
 	where      string // file:line of the list, for messages
 }
@@ -134,11 +136,11 @@ func (m mutant) try(dir string) (string, error) {
 		switch name := failed.FindStringSubmatch(out); {
 		case err == nil:
 		case name != nil:
-			return name[1], nil
+			return name[1], m.proves(overlay)
 		case errors.Is(err, context.DeadlineExceeded):
-			return "its tests never end", nil
+			return "its tests never end", m.proves(overlay)
 		case strings.Contains(out, "panic: "):
-			return "panic", nil
+			return "panic", m.proves(overlay)
 		default:
 			return "", fmt.Errorf("no test noticed it, but the tests of %s fail: %s", pkg, out)
 		}
@@ -238,6 +240,8 @@ func parse(name, text string) ([]mutant, error) {
 			m.file = bare[5:]
 		case strings.HasPrefix(bare, "test "):
 			m.tests = strings.Fields(bare[5:])
+		case strings.HasPrefix(bare, "scenarios "):
+			m.scenarios = strings.Fields(bare[10:])
 		case bare != "":
 			return nil, fmt.Errorf("%s: want file, test, --- from or --- to", where)
 		}
