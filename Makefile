@@ -70,9 +70,10 @@ uninstall:
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
 
-# The random worlds and storms of the engine, for the better part of an hour.
+# Everything that is random or exhaustive, for an hour or two: each part tells its
+# minutes, and stops at its own limit.
 soak:
-	DAVBUS_WORLDS=1000000 DAVBUS_STORMS=100000 $(GO) test -count=1 -timeout 90m ./engine/plan ./engine/group
+	@sh service/lab/check.sh setup_all worlds storms blackbox kills
 
 mutants:
 	$(GO) run ./service/mutants

@@ -58,8 +58,11 @@ func makeWorld(t testing.TB, members int, path string) *world {
 }
 
 func (w *world) open() {
-	l, err := ledger.OpenMemory(time.Now)
-	if w.path != "" {
+	var l *ledger.Ledger
+	var err error
+	if w.path == "" {
+		l, err = ledger.OpenMemory(time.Now)
+	} else {
 		l, _, err = ledger.Open(w.path)
 	}
 	if err != nil {

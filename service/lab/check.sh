@@ -45,6 +45,20 @@ further() {
 	go test -tags "real further" -run Further -timeout 14m -v $(grep -lr '^//go:build real && further' --include '*_test.go' . | xargs -n 1 dirname | sort -u)
 }
 
+# The parts of make soak. A million random worlds of the planner.
+worlds() { DAVBUS_WORLDS=1000000 go test -count=1 -timeout 30m -v -run RandomWorlds ./engine/plan; }
+# 100,000 seeds of the simulator: storms of edits, faults, crashes and late members.
+storms() { DAVBUS_STORMS=100000 go test -count=1 -timeout 90m -v -run Storm ./engine/group; }
+# The shipped programs from outside, 2,000 sequences of 20 operations.
+blackbox() {
+	DAVBUS_SEQUENCES=2000 go test -tags "real further" -count=1 -timeout 40m -v -run LoseNothing ./service/blackbox
+}
+# The shipped daemon, killed at every system call of a mixed sync; the power-loss model of folders and ledger.
+kills() {
+	DAVBUS_KILLS=all go test -tags "real further" -count=1 -timeout 40m -v -run KillAtASystemCall ./service/blackbox
+	go test -count=1 -timeout 10m -run 'Power|Crash|Kill' ./engine/storage/vdir ./engine/ledger
+}
+
 # A part runs as a program of its own, so that its first failing command ends it.
 if [ "${1:-}" = --part ]; then "$2"; exit; fi
 
