@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -67,10 +68,11 @@ func certificateOf(t *testing.T, key crypto.Signer, from, until time.Time, by *t
 // tlsOnSocket is an HTTPS server on a Unix socket; it tells the SNI it saw.
 func tlsOnSocket(t *testing.T, conf *tls.Config) (path string, names func() string) {
 	t.Helper()
-	var sni string
+	var sni atomic.Value
+	sni.Store("")
 	cert := conf.Certificates[0]
 	conf.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		sni = h.ServerName
+		sni.Store(h.ServerName)
 		return &cert, nil
 	}
 	conf.Certificates = nil
@@ -85,7 +87,7 @@ func tlsOnSocket(t *testing.T, conf *tls.Config) (path string, names func() stri
 	}}
 	s.Start()
 	t.Cleanup(s.Close)
-	return path, func() string { return sni }
+	return path, func() string { return sni.Load().(string) }
 }
 
 func TestScenario72TLSInsideASocketIsOfTheURLsHost(t *testing.T) {
