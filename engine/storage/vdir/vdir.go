@@ -43,6 +43,10 @@ type Options struct {
 	Path      string // of the root, absolute
 	Kind      string // of folders whose files do not tell; may be ""
 	WriteName bool   // write display names too: a khal configuration may refer to them
+
+	// Step is asked before each step on the files of a collection; an error is
+	// what came of it. Tests fail or stop there. nil for none.
+	Step func(op, name string) error
 }
 
 // A Source is a root folder with one collection in each folder below it.
@@ -57,6 +61,9 @@ var _ engine.Watcher = (*Source)(nil)
 
 // New makes a source. It touches no file.
 func New(opt Options) *Source {
+	if opt.Step == nil {
+		opt.Step = anyStep
+	}
 	return &Source{opt: opt, now: clock}
 }
 
@@ -141,7 +148,7 @@ func (s *Source) Open(c engine.Collection) (engine.Storage, error) {
 	if !goodFolder(c.Name) {
 		return nil, engine.Fail(engine.CollectionGone, "open", c.Name, "no folder of a collection has this name")
 	}
-	return &Folder{source: s, name: c.Name, kind: c.Kind, ident: c.Identity, step: anyStep}, nil
+	return &Folder{source: s, name: c.Name, kind: c.Kind, ident: c.Identity, step: s.opt.Step}, nil
 }
 
 // Make makes a folder. It never makes the root: a root that is not mounted must
@@ -172,7 +179,7 @@ func (s *Source) Make(ctx context.Context, c engine.Collection) (engine.Collecti
 	if made.Kind = c.Kind; made.Kind == "" {
 		made.Kind = s.opt.Kind
 	}
-	folder := &Folder{source: s, name: name, kind: made.Kind, ident: made.Identity, step: anyStep}
+	folder := &Folder{source: s, name: name, kind: made.Kind, ident: made.Identity, step: s.opt.Step}
 	for key, value := range c.Meta {
 		if err := folder.SetMeta(ctx, key, value, true); err != nil && !engine.IsKind(err, engine.NotSupported) {
 			return made, err
