@@ -2,4 +2,7 @@
 
 package plan
 
-const most = 3 // members that rows have at most
+const (
+	most       = 3 // members that rows have at most
+	worldCount = 1_000_000
+)

@@ -2,6 +2,9 @@
 
 package plan
 
-// most is how many members rows have at most: the detector makes it all ten times
-// slower, and there is nothing here that could race.
-const most = 2
+// The detector makes it all ten times slower, and there is nothing here that
+// could race.
+const (
+	most       = 2 // members that rows have at most
+	worldCount = 10_000
+)

@@ -186,7 +186,7 @@ func gotool(limit time.Duration, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.WaitDelay = time.Second
 	if os.Getenv("DAVBUS_STORMS") == "" {
-		cmd.Env = append(os.Environ(), "DAVBUS_STORMS=300") // what is broken breaks soon
+		cmd.Env = append(os.Environ(), "DAVBUS_STORMS=300", "DAVBUS_WORLDS=30000") // what is broken breaks soon
 	}
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
