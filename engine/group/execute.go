@@ -73,7 +73,7 @@ func (r *run) writeAll(ctx context.Context, tasks [][]*task) error {
 		writers = append(writers, w)
 	}
 	for _, w := range writers {
-		wg.Go(func() { errs[w.m.n] = w.write(ctx, tasks[w.m.n]) })
+		wg.Go(func() { errs[w.m.n] = w.write(w.m.counting(ctx), tasks[w.m.n]) })
 	}
 	wg.Wait()
 	for _, err := range errs {

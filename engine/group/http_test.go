@@ -229,3 +229,16 @@ func TestAFaultAtAnyRequestOfAnOddServerLosesNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestARunCountsItsRequests(t *testing.T) {
+	s := newSite(t, nil)
+	s.mixed()
+	s.heal()
+	s.member()
+	looks := s.server.Count()
+	s.heal()
+	res, err := s.sync()
+	if want := uint32(s.server.Count() - looks); err != nil || want < 5 || res.Set.Requests != want || res.Members[0].Requests != want || res.Members[1].Requests != 0 {
+		t.Errorf("counted %d, the server %d: %v", res.Set.Requests, want, err)
+	}
+}

@@ -128,7 +128,7 @@ func (r *run) metas(ctx context.Context) map[*member]engine.Meta {
 		case m.Meta != nil:
 			current[m] = m.Meta
 		case m.asked:
-			meta, err := storage.Meta(ctx)
+			meta, err := storage.Meta(m.counting(ctx))
 			if err == nil {
 				current[m] = meta
 			} else if !engine.IsKind(err, engine.NotSupported) {
@@ -227,7 +227,7 @@ func (r *run) bringMeta(ctx context.Context, key engine.MetaKey, s metaSide, tar
 	if s.now.same(key, target) || s.m.ReadOnly || s.m.err != nil {
 		return &mark
 	}
-	err := s.storage.SetMeta(ctx, key, target.text, target.present)
+	err := s.storage.SetMeta(s.m.counting(ctx), key, target.text, target.present)
 	switch {
 	case err == nil:
 		mark.Present, mark.Value = target.present, target.text

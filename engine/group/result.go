@@ -19,6 +19,7 @@ func (r *run) result() Result {
 		Again:      r.again,
 	}
 	for _, m := range r.members {
+		m.counts.Requests = m.requests.Load()
 		res.Set.Add(m.counts)
 		res.Members = append(res.Members, engine.PartReport{ID: string(m.ID), Counts: m.counts, Failure: engine.FailureOf(m.err)})
 		if m.read {

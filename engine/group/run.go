@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"davbus.org/davbus/engine"
@@ -73,6 +74,13 @@ type member struct {
 	puzzle  bool            // an item was met that cannot be read and may be any
 	riddles map[string]bool // names of items that could not be read, yet
 	counts  engine.Counts
+
+	requests atomic.Uint32 // that its storage made in this run
+}
+
+// counting lets a member's storage count its requests.
+func (m *member) counting(ctx context.Context) context.Context {
+	return engine.CountRequests(ctx, &m.requests)
 }
 
 // seen is one item of a member as last observed.

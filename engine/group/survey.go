@@ -31,7 +31,7 @@ func (r *run) survey(ctx context.Context) error {
 			m.look = false
 			continue
 		}
-		wg.Go(func() { errs[i] = r.read(ctx, m) })
+		wg.Go(func() { errs[i] = r.read(m.counting(ctx), m) })
 	}
 	wg.Wait()
 	for _, err := range errs {

@@ -148,7 +148,9 @@ func (k *Keeper) startJob(j *job) {
 			timer := time.AfterFunc(j.timeout, func() { cancel(errTimeout) })
 			defer timer.Stop()
 		}
-		v := j.run(ctx, j)
+		var looking atomic.Uint32 // requests, beside those that sets count
+		v := j.run(engine.CountRequests(ctx, &looking), j)
+		v.report.Requests += looking.Load()
 		j.progress.flush()
 		v.report.Job, v.report.Kind, v.report.Target = report.Job, report.Kind, report.Target
 		v.report.Started, v.report.Finished = report.Started, time.Now()

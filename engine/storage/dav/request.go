@@ -96,6 +96,7 @@ func (s *Source) exchange(ctx context.Context, c call) (*http.Response, error) {
 		// connection. A nil value is not sent.
 		req.Header["X-Idempotency-Key"] = nil
 	}
+	engine.Requested(ctx)
 	resp, err := s.opt.Client.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -116,6 +116,7 @@ func (s *Source) ask(ctx context.Context, op string, fresh bool) error {
 			req.Header.Set("If-Modified-Since", s.last.modified)
 		}
 	}
+	engine.Requested(ctx)
 	resp, err := s.opt.Client.RoundTrip(req)
 	if err != nil {
 		return dav.Unanswered(ctx, op, s.name, err)
