@@ -46,7 +46,7 @@ further() {
 }
 
 # The parts of make soak. A million random worlds of the planner.
-worlds() { DAVBUS_WORLDS=1000000 go test -count=1 -timeout 30m -v -run RandomWorlds ./engine/plan; }
+worlds() { DAVBUS_WORLDS=10000000 go test -count=1 -timeout 30m -v -run RandomWorlds ./engine/plan; }
 # 100,000 seeds of the simulator: storms of edits, faults, crashes and late members.
 storms() { DAVBUS_STORMS=100000 go test -count=1 -timeout 90m -v -run Storm ./engine/group; }
 # The shipped programs from outside, 2,000 sequences of 20 operations.
