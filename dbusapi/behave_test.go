@@ -13,7 +13,7 @@ import (
 )
 
 // eventually polls a condition of another goroutine.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

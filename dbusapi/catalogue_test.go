@@ -6,9 +6,13 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/godbus/dbus/v5/introspect"
 
 	"davbus.org/davbus/engine"
 )
@@ -99,5 +103,26 @@ func TestMessagesMakeSenseAlone(t *testing.T) {
 			t.Errorf("%v says %q", k, got)
 		}
 		said[why] = true
+	}
+}
+
+// The page for those who build desktops speaks of nothing that is not there.
+func TestThePageForDesktopsNamesOnlyWhatIsThere(t *testing.T) {
+	page, err := os.ReadFile("../docs/desktop.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("`(Manager|Account|Collection|Group|Job|Conflict)\\.([A-Z]\\w+)").FindAllStringSubmatch(string(page), -1)
+	for _, m := range found {
+		i := contract(t)[BusName+"."+m[1]]
+		is := func(name string) bool { return name == m[2] }
+		if !slices.ContainsFunc(i.Methods, func(x introspect.Method) bool { return is(x.Name) }) &&
+			!slices.ContainsFunc(i.Properties, func(x introspect.Property) bool { return is(x.Name) }) &&
+			!slices.ContainsFunc(i.Signals, func(x introspect.Signal) bool { return is(x.Name) }) {
+			t.Errorf("docs/desktop.md names %s.%s, which is not there", m[1], m[2])
+		}
+	}
+	if len(found) < 30 {
+		t.Errorf("only %d members were found on the page", len(found))
 	}
 }

@@ -25,7 +25,7 @@ import (
 // A bench is a face with a fake host, and a client that is joined to it without
 // a bus. Job 42 runs and job 43 is done.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	host    *fakeHost
 	callers *fakeCallers
 	face    *Face

@@ -27,10 +27,16 @@ func (everybody) Identify(name string) Caller         { return Caller{Name: name
 func (everybody) Gone(string, func()) (func(), error) { return func() {}, nil }
 
 // onBus serves a face on a private bus until the end of the test.
-func onBus(t *testing.T) (address string, b *bench) {
+func onBus(t testing.TB) (address string, b *bench) {
 	t.Helper()
 	address = bustest.Daemon(t)
-	b = &bench{t: t, host: newFakeHost(), callers: newFakeCallers()}
+	return address, onBusAt(t, address, newFakeHost())
+}
+
+// onBusAt serves what a host has on a bus.
+func onBusAt(t testing.TB, address string, host *fakeHost) *bench {
+	t.Helper()
+	b := &bench{t: t, host: host, callers: newFakeCallers()}
 	b.host.change(b.host.newJob("sync", engine.Target{Group: "home"}, "schedule"), func(j *engine.JobState) { j.State = "running" })
 	b.host.end(b.host.newJob("sync", engine.Target{Account: "work"}, "schedule"), engine.Success, engine.Failure{})
 	tr, c := join(t, address)
@@ -40,11 +46,11 @@ func onBus(t *testing.T) (address string, b *bench) {
 	}
 	b.leave = c().Close
 	b.serveOn(c())
-	return address, b
+	return b
 }
 
 // join makes a tree and what connects it, once.
-func join(t *testing.T, address string) (*tree.Tree, func() *conn.Conn) {
+func join(t testing.TB, address string) (*tree.Tree, func() *conn.Conn) {
 	t.Helper()
 	tr, err := NewTree()
 	if err != nil {

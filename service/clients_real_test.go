@@ -49,7 +49,7 @@ func clientsSay(t *testing.T, bus bustest.Bus, clients map[string][]string) {
 }
 
 // built runs programs that make others in a folder of the test, and gives it.
-func built(t *testing.T, commands ...[]string) string {
+func built(t testing.TB, commands ...[]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, argv := range commands {

@@ -3,80 +3,19 @@
 package service
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 
 	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/service/lab"
 )
-
-// A listener is another program that has asked the bus for all that we say.
-type listener struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	name string // on the bus
-	said syncBuffer
-	end  func()
-}
-
-// listen starts gdbus as a listener, and returns when the bus knows it.
-func listen(t *testing.T, c *dbus.Conn) *listener {
-	t.Helper()
-	before := names(t, c)
-	l := &listener{t: t, cmd: exec.Command("gdbus", "monitor", "--session", "--dest", client.Name)}
-	out, err := l.cmd.StdoutPipe()
-	if err == nil {
-		err = l.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	read := make(chan struct{})
-	l.end = sync.OnceFunc(func() { l.cmd.Process.Kill(); <-read; l.cmd.Wait() })
-	t.Cleanup(l.end)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			close(read)
-			t.Fatalf("gdbus monitor: %v", err)
-		}
-		if strings.Contains(line, "is owned by") {
-			break
-		}
-	}
-	for _, n := range names(t, c) {
-		if strings.HasPrefix(n, ":") && !slices.Contains(before, n) {
-			l.name = n
-		}
-	}
-	go func() {
-		lines.WriteTo(&l.said)
-		close(read)
-	}()
-	return l
-}
-
-func names(t *testing.T, c *dbus.Conn) (all []string) {
-	t.Helper()
-	if err := c.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&all); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
 
 // resident is the memory of a process, in bytes.
 func resident(t *testing.T, p *os.Process) int {
@@ -90,14 +29,6 @@ func resident(t *testing.T, p *os.Process) int {
 		t.Fatal(err)
 	}
 	return pages * os.Getpagesize()
-}
-
-// events writes n events into a folder.
-func (d *rig) events(folder string, n int) {
-	d.Helper()
-	for i := range n {
-		d.write(filepath.Join(folder, "cal", fmt.Sprintf("i%05d.ics", i)), vevent(fmt.Sprintf("uid-%d", i), fmt.Sprintf("Event %d", i)))
-	}
 }
 
 // TestFurtherTenThousandItemsWithAStoppedListener: what a sync says is bounded by
@@ -120,9 +51,7 @@ func TestFurtherTenThousandItemsWithAStoppedListener(t *testing.T) {
 			bystander := bustest.Client(t, address)
 			counter, stopped := listen(t, bystander), listen(t, bystander)
 			d.sync("small", "success") // the bus has by now what it needs for anybody
-			if err := stopped.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+			stopped.stop()
 			before := resident(t, process)
 			report := d.sync("large", "success")
 			grown := resident(t, process) - before
@@ -135,9 +64,6 @@ func TestFurtherTenThousandItemsWithAStoppedListener(t *testing.T) {
 				if !slices.Contains(names(t, bystander), name) {
 					t.Errorf("%s (%s) was thrown off the bus", who, name)
 				}
-			}
-			if err := stopped.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
 			}
 		})
 	}

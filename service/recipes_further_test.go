@@ -163,7 +163,7 @@ func (r *recipes) account(t *testing.T, name string) {
 // that only nginx knows. Its authority, the keys and what else the document names
 // are laid where it says.
 func (r *recipes) upstream() {
-	t := r.T
+	t := r.TB
 	server := davtest.New(t, davtest.Options{User: "me", Password: "right"})
 	server.Calendar("work")
 	ca := r.authority()
@@ -212,7 +212,7 @@ func (r *recipes) upstream() {
 }
 
 // connectProxy is an HTTP proxy that knows CONNECT alone.
-func connectProxy(t *testing.T) string {
+func connectProxy(t testing.TB) string {
 	t.Helper()
 	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, err := net.Dial("tcp", r.Host)

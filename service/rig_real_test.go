@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 const patience = 30 * time.Second
 
 type rig struct {
-	*testing.T
+	testing.TB
 	lab.HomeDir
 	bus    *lab.PrivateBus
 	c      *client.Client
@@ -71,7 +71,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-func home(t *testing.T, services ...string) *rig {
+func home(t testing.TB, services ...string) *rig {
 	t.Helper()
 	bus := lab.Bus(t, services...)
 	d := homeAt(t, bus.Address)
@@ -80,15 +80,15 @@ func home(t *testing.T, services ...string) *rig {
 }
 
 // homeOn is home on a bus of another kind, which the test does not end.
-func homeOn(t *testing.T, bus bustest.Bus) *rig {
+func homeOn(t testing.TB, bus bustest.Bus) *rig {
 	t.Helper()
 	address, _ := bus.Start(t)
 	return homeAt(t, address)
 }
 
-func homeAt(t *testing.T, address string) *rig {
+func homeAt(t testing.TB, address string) *rig {
 	t.Helper()
-	d := &rig{T: t, HomeDir: lab.Home(t)}
+	d := &rig{TB: t, HomeDir: lab.Home(t)}
 	for name, value := range map[string]string{
 		"HOME": d.Dir, "XDG_CONFIG_HOME": d.Config, "XDG_STATE_HOME": d.State, "XDG_DATA_HOME": d.Share,
 		"XDG_CACHE_HOME": d.Cache, "XDG_RUNTIME_DIR": d.Runtime, "DBUS_SESSION_BUS_ADDRESS": address,

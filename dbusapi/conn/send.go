@@ -44,23 +44,43 @@ func (c *Conn) Encode(m *dbus.Message, files int) (frame []byte, err error) {
 	if files > 0 && !c.files {
 		return nil, errors.New("this bus does not carry descriptors")
 	}
-	if m.Headers == nil {
-		m.Headers = map[dbus.HeaderField]dbus.Variant{}
-	}
 	if len(m.Body) > 0 {
-		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(m.Body...))
+		setHeader(m, dbus.FieldSignature, dbus.SignatureOf(m.Body...))
 	}
 	if files > 0 {
-		m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(files))
+		setHeader(m, dbus.FieldUnixFDs, uint32(files))
 	}
 	var buf bytes.Buffer
 	if err := m.EncodeTo(&buf, binary.LittleEndian); err != nil {
 		return nil, err
 	}
-	if buf.Len() > c.opts.MaxSend {
-		return nil, fmt.Errorf("%w: %d bytes, and at most %d are sent", ErrTooLong, buf.Len(), c.opts.MaxSend)
+	return c.bounded(buf.Bytes())
+}
+
+// EncodeWith is Encode for a message whose body has been written already.
+func (c *Conn) EncodeWith(m *dbus.Message, signature dbus.Signature, body []byte) (frame []byte, err error) {
+	setHeader(m, dbus.FieldSignature, signature)
+	var buf bytes.Buffer
+	if err := m.EncodeTo(&buf, binary.LittleEndian); err != nil {
+		return nil, err
 	}
-	return buf.Bytes(), nil
+	binary.LittleEndian.PutUint32(buf.Bytes()[4:], uint32(len(body)))
+	buf.Write(body)
+	return c.bounded(buf.Bytes())
+}
+
+func setHeader(m *dbus.Message, field dbus.HeaderField, v any) {
+	if m.Headers == nil {
+		m.Headers = map[dbus.HeaderField]dbus.Variant{}
+	}
+	m.Headers[field] = dbus.MakeVariant(v)
+}
+
+func (c *Conn) bounded(frame []byte) ([]byte, error) {
+	if len(frame) > c.opts.MaxSend {
+		return nil, fmt.Errorf("%w: %d bytes, and at most %d are sent", ErrTooLong, len(frame), c.opts.MaxSend)
+	}
+	return frame, nil
 }
 
 // Write puts an encoded message into the queue and gives it a serial. It never

@@ -44,7 +44,28 @@ func (c *call) encode(rets []any, files int) []byte {
 	for i, v := range rets {
 		rets[i] = Clean(v)
 	}
+	return c.encodeClean(rets, files)
+}
+
+// encodeClean is encode for values that are fit for the bus already: to look at
+// a whole tree once more would take a third of the time of its answer.
+func (c *call) encodeClean(rets []any, files int) []byte {
+	if len(rets) == 1 {
+		if all, isTree := rets[0].(treeOf); isTree {
+			if body, ok := writeTree(all); ok {
+				return c.treeFrame(body)
+			}
+		}
+	}
 	frame, err := c.conn.Encode(c.msg.Answer(dbus.TypeMethodReply, "", rets...), files)
+	if err != nil {
+		return nil
+	}
+	return frame
+}
+
+func (c *call) treeFrame(body []byte) []byte {
+	frame, err := c.conn.EncodeWith(c.msg.Answer(dbus.TypeMethodReply, ""), dbus.ParseSignatureMust(treeSignature), body)
 	if err != nil {
 		return nil
 	}

@@ -152,11 +152,11 @@ func (b *bound) value(name string) (v dbus.Variant, err error) {
 		}
 	}()
 	got := Clean(b.props[name].Get())
-	sig := dbus.SignatureOf(got)
-	if want := b.spec.properties[name].typ; sig.String() != want {
-		return v, fmt.Errorf("cannot read property %s of %s: it is %q and should be %q", name, b.spec.name, sig, want)
+	spec := b.spec.properties[name]
+	if !spec.takes(got) {
+		return v, fmt.Errorf("cannot read property %s of %s: it is %q and should be %q", name, b.spec.name, dbus.SignatureOf(got), spec.typ)
 	}
-	return dbus.MakeVariantWithSignature(got, sig), nil
+	return dbus.MakeVariantWithSignature(got, spec.signature), nil
 }
 
 func (b *bound) values() (map[string]dbus.Variant, error) {

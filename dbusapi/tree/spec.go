@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // A spec is what the XML says of one interface.
@@ -28,6 +30,25 @@ type propertySpec struct {
 	name, typ string
 	writable  bool
 	emits     string // of EmitsChangedSignal
+	signature dbus.Signature
+}
+
+// takes tells whether a value is of the property's type. The common types are
+// told apart without reflection, since a whole tree may have been asked for.
+func (p *propertySpec) takes(v any) bool {
+	switch v.(type) {
+	case string:
+		return p.typ == "s"
+	case bool:
+		return p.typ == "b"
+	case uint32:
+		return p.typ == "u"
+	case uint64:
+		return p.typ == "t"
+	case dbus.ObjectPath:
+		return p.typ == "o"
+	}
+	return dbus.SignatureOf(v).String() == p.typ
 }
 
 // readSpecs reads all XML files of a file system.
@@ -143,6 +164,10 @@ func newSpec(e element) (*spec, error) {
 			s.signals[m.Name] = in + out
 		case "property":
 			p := &propertySpec{name: m.Name, typ: m.Type, emits: "true"}
+			var err error
+			if p.signature, err = dbus.ParseSignature(m.Type); err != nil {
+				return nil, fmt.Errorf("%s.%s: %w", e.Name, m.Name, err)
+			}
 			switch m.Access {
 			case "read":
 			case "readwrite":

@@ -120,7 +120,7 @@ func (c *call) read(s *standardMethod) {
 		rets, _, err := c.standard(s)
 		var frame []byte
 		if err == nil && c.local == nil && c.msg.WantsReply() {
-			frame = c.encode(rets, 0)
+			frame = c.encodeClean(rets, 0) // value has cleaned each
 		}
 		if try < 3 {
 			t.say.Lock()
