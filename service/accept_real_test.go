@@ -42,7 +42,7 @@ func (d *rig) through(server *lab.Server, unix bool) *lab.Proxy {
 	if unix {
 		target = server.Socket
 	}
-	proxy := lab.CountingProxy(d.TB, target)
+	proxy := lab.CountingProxy(d.T, target)
 	d.write("pw", lab.AlicePassword+"\n")
 	params := []any{"url", proxy.URL + "/", "username", lab.Alice, "password-command", []string{"cat", filepath.Join(d.Dir, "pw")}}
 	if unix {

@@ -4,6 +4,7 @@ package service
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -18,9 +19,8 @@ import (
 // is not measured of the test.
 func apart(b *testing.B) *rig {
 	b.Helper()
-	dir := built(b, []string{"go", "build", "-trimpath", "-o", "DIR/davbusd", "./davbusd"})
 	d := home(b)
-	p, err := lab.Start(d.Env("DBUS_SESSION_BUS_ADDRESS="+d.bus.Address), dir+"/davbusd")
+	p, err := lab.Start(d.Env("DAVBUS_TEST_DAEMON=1", "DBUS_SESSION_BUS_ADDRESS="+d.bus.Address), os.Args[0]) // see TestMain
 	d.must(err)
 	b.Cleanup(func() { p.Stop(30 * time.Second) })
 	d.c, err = client.Dial(b.Context())

@@ -163,7 +163,7 @@ func (r *recipes) account(t *testing.T, name string) {
 // that only nginx knows. Its authority, the keys and what else the document names
 // are laid where it says.
 func (r *recipes) upstream() {
-	t := r.TB
+	t := r.T
 	server := davtest.New(t, davtest.Options{User: "me", Password: "right"})
 	server.Calendar("work")
 	ca := r.authority()

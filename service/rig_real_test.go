@@ -41,8 +41,11 @@ func TestMain(m *testing.M) {
 // patience bounds what is waited for.
 const patience = 30 * time.Second
 
+// A T is a test or a benchmark.
+type T = testing.TB
+
 type rig struct {
-	testing.TB
+	T
 	lab.HomeDir
 	bus    *lab.PrivateBus
 	c      *client.Client
@@ -88,7 +91,7 @@ func homeOn(t testing.TB, bus bustest.Bus) *rig {
 
 func homeAt(t testing.TB, address string) *rig {
 	t.Helper()
-	d := &rig{TB: t, HomeDir: lab.Home(t)}
+	d := &rig{T: t, HomeDir: lab.Home(t)}
 	for name, value := range map[string]string{
 		"HOME": d.Dir, "XDG_CONFIG_HOME": d.Config, "XDG_STATE_HOME": d.State, "XDG_DATA_HOME": d.Share,
 		"XDG_CACHE_HOME": d.Cache, "XDG_RUNTIME_DIR": d.Runtime, "DBUS_SESSION_BUS_ADDRESS": address,

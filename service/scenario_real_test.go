@@ -24,7 +24,7 @@ func (d *rig) shops(folders, calendars []string) *davtest.Server {
 	for _, name := range folders {
 		d.write("pim/"+name+"/own.ics", vevent("in-"+name, "from "+name))
 	}
-	srv := davtest.New(d.TB, davtest.Options{User: "alice", Password: "hunter2"})
+	srv := davtest.New(d.T, davtest.Options{User: "alice", Password: "hunter2"})
 	d.write("pw", "hunter2\n")
 	for _, name := range calendars {
 		srv.Calendar(name)

@@ -14,7 +14,7 @@ import (
 )
 
 // echoService answers "heard " and what it was sent, at the end of that.
-func echoService(t *testing.T, network, address string) string {
+func echoService(t testing.TB, network, address string) string {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {
