@@ -48,7 +48,8 @@ type agent struct {
 // Agents are the programs that answer questions for the user. The newest is
 // asked first; one that cannot answer is passed over.
 type Agents struct {
-	face *Face
+	face   *Face
+	settle func() // waits until what is asked about is on the bus
 
 	mu   sync.Mutex
 	out  outgoing
@@ -64,7 +65,9 @@ type outgoing interface {
 	Tell(dest string, path dbus.ObjectPath, method string, args ...any) error
 }
 
-func newAgents(f *Face) *Agents { return &Agents{face: f, changed: make(chan struct{}, 1)} }
+func newAgents(f *Face) *Agents {
+	return &Agents{face: f, settle: f.settle, changed: make(chan struct{}, 1)}
+}
 
 // Agents are those who can be asked.
 func (f *Face) Agents() *Agents { return f.agents }
@@ -211,6 +214,7 @@ func (a *Agents) next(about string, tried []*agent) (x *agent, request string, o
 // could answer.
 func (a *Agents) ask(ctx context.Context, about, method string, args []any, take func(*agent, *conn.Reply) error) error {
 	op := "ask about " + about
+	a.settle()
 	var tried []*agent
 	why := errors.New("no agent is registered for it")
 	for {

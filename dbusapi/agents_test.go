@@ -199,6 +199,7 @@ func TestAnAgentThatUnregistersOrLeavesWhileItIsAskedIsPassedOver(t *testing.T) 
 func TestAnAgentThatGivesNoSignOfLifeIsPassedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAgents(&Face{callers: newFakeCallers()})
+		a.settle = func() {} // nothing is published here
 		hung := func(ctx context.Context, _ string, _ []any) (*conn.Reply, error) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
@@ -265,5 +266,22 @@ func TestAgentsAreReleasedAtTheEnd(t *testing.T) {
 	}
 	if got := c.said(); !slices.Contains(strings.Split(got, "; "), "/1 Release[]") {
 		t.Errorf("told %s", got)
+	}
+}
+
+func TestWhatAnAgentIsAskedAboutIsOnTheBus(t *testing.T) {
+	b := open(t)
+	gather(b, func(_ context.Context, method string, args []any) (*conn.Reply, error) {
+		if method == "ResolveConflict" {
+			b.get(args[1].(dbus.ObjectPath), ifConflict, "ItemName")
+		}
+		return &conn.Reply{Body: []any{"later"}}, nil
+	})
+	for i := range 50 {
+		id := fmt.Sprint("new", i)
+		b.host.publish(engine.ConflictChanged{State: conflictState(id, 1)})
+		if _, err := b.face.Agents().Conflict(t.Context(), id, engine.ConflictTexts{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

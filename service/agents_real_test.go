@@ -4,16 +4,11 @@ package service
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/pem"
 	"fmt"
 	"io"
-	stdlog "log"
-	"net/http"
-	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,8 +17,6 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"davbus.org/davbus/dbusapi/client"
-	"davbus.org/davbus/engine/davserver"
-	"davbus.org/davbus/engine/storage/memory"
 	"davbus.org/davbus/service/lab"
 )
 
@@ -139,58 +132,6 @@ func TestAMissingPasswordIsAskedOfTheAgentAndTheSyncGoesOn(t *testing.T) {
 	}
 }
 
-// tlsServer is one whose certificate nobody signed; what it logs is of no use.
-func tlsServer(h http.Handler) *httptest.Server {
-	s := httptest.NewUnstartedServer(h)
-	s.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
-	s.StartTLS()
-	return s
-}
-
-func TestACertificateIsAskedAboutAndExactlyThisOneIsPinned(t *testing.T) {
-	server := tlsServer(davserver.New(davserver.Options{Backend: &memory.Source{}, User: "user"}))
-	t.Cleanup(server.Close)
-	d := home(t)
-	d.start()
-	d.account("work", "dav", "url", server.URL+"/", "auth", "none")
-	a := &scripted{certificate: func(host, text string, _ []string) (bool, error) {
-		block, _ := pem.Decode([]byte(text))
-		if block == nil || !slices.Equal(block.Bytes, server.Certificate().Raw) || !strings.Contains(server.URL, host) {
-			t.Errorf("%s shows %s", host, text)
-		}
-		return true, nil
-	}}
-	d.agent(a, nil)
-	job, err := d.c.Check(t.Context(), "work")
-	d.must(err)
-	result, report, err := d.c.Wait(t.Context(), job)
-	d.must(err)
-	if result != "success" || a.said() != "certificate of work: unknown-authority" {
-		t.Errorf("%s %v; asked %q", result, report.Plain(), a.said())
-	}
-	text, err := os.ReadFile(filepath.Join(d.Config, "davbus/accounts/work.yaml"))
-	d.must(err)
-	if want := fmt.Sprintf("tls-pin: \"%x\"", sha256.Sum256(server.Certificate().Raw)); !strings.Contains(string(text), want) {
-		t.Errorf("the file has no %s:\n%s", want, text)
-	}
-}
-
-func TestACertificateThatTheUserRejectsStaysRefused(t *testing.T) {
-	server := tlsServer(http.NotFoundHandler())
-	t.Cleanup(server.Close)
-	d := home(t)
-	d.start()
-	d.account("work", "dav", "url", server.URL+"/", "auth", "none")
-	d.agent(&scripted{certificate: func(string, string, []string) (bool, error) { return false, nil }}, nil)
-	job, err := d.c.Check(t.Context(), "work")
-	d.must(err)
-	result, report, err := d.c.Wait(t.Context(), job)
-	d.must(err)
-	if result != "failed" || report.Str("error-name") != client.Name+".Error.CertUntrusted" {
-		t.Errorf("%s %v", result, report.Plain())
-	}
-}
-
 func TestHeldDeletionsAndConflictsAreOfferedToTheAgent(t *testing.T) {
 	d := home(t)
 	d.start()
@@ -206,7 +147,10 @@ func TestHeldDeletionsAndConflictsAreOfferedToTheAgent(t *testing.T) {
 		conflict: func(path dbus.ObjectPath) (string, error) {
 			var members []string
 			err := d.c.Get(context.Background(), path, client.Name+".Conflict", "Members", &members)
-			return "member:" + members[1], err
+			if err != nil || len(members) != 2 {
+				return "", fmt.Errorf("%v %w", members, err)
+			}
+			return "member:" + members[1], nil
 		},
 	}
 	d.agent(a, nil)
@@ -274,4 +218,33 @@ func (v *vanishing) Secret(ctx context.Context, _, _, _ string, _ client.Props) 
 	v.close()
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+func TestTheExampleOfAnAgentInPythonGivesAPassword(t *testing.T) {
+	server := lab.Radicale(t)
+	d := home(t)
+	d.start()
+	_, err := server.Make(t.Context(), "work")
+	d.must(err)
+	d.account("work", "dav", "url", server.URL+"/", "username", lab.Alice)
+	d.write("pw", "#!/bin/sh\necho \"$1\" >"+d.Dir+"/asked\necho "+lab.AlicePassword+"\n")
+	d.must(os.Chmod(filepath.Join(d.Dir, "pw"), 0o700))
+	cmd := exec.Command("/usr/bin/python3", examples+"agent.py", filepath.Join(d.Dir, "pw"))
+	out, err := cmd.StdoutPipe()
+	d.must(err)
+	cmd.Stderr = os.Stderr
+	d.must(cmd.Start())
+	defer func() { cmd.Process.Kill(); io.Copy(io.Discard, out); cmd.Wait() }()
+	line := make([]byte, 6)
+	if _, err := io.ReadFull(out, line); err != nil || string(line) != "ready\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	job, err := d.c.Check(t.Context(), "work")
+	d.must(err)
+	result, report, err := d.c.Wait(t.Context(), job)
+	d.must(err)
+	asked, _ := os.ReadFile(filepath.Join(d.Dir, "asked"))
+	if result != "success" || string(asked) != "password of alice (missing)\n" {
+		t.Errorf("%s %v; asked %q", result, report.Plain(), asked)
+	}
 }

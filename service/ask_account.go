@@ -18,16 +18,20 @@ const jobPatience = 2 * time.Minute
 const storeTrial = "trial"
 
 // mend is how a job that somebody waits for has a person asked; nil if nobody
-// can be asked.
-func (a *secretary) mend(id engine.AccountID, f engine.Failure) func(context.Context) bool {
+// can be asked. What was answered while the job tried is not asked again.
+func (a *secretary) mend(id engine.AccountID, f engine.Failure, since time.Time) func(context.Context) bool {
 	st := a.program.keeper.Snapshot().Accounts[id]
-	if st == nil || !a.canAsk(st, f) {
+	stale := func(q *question) bool { return q == nil || q.over() && (q.about != f.Kind || q.at.Before(since)) }
+	a.mu.Lock()
+	q := a.accounts[id]
+	a.mu.Unlock()
+	if st == nil || stale(q) && !a.canAsk(st, f) {
 		return nil
 	}
 	return func(ctx context.Context) bool {
 		a.mu.Lock()
 		q := a.accounts[id]
-		if q == nil || q.over() && (q.about != f.Kind || q.at.Before(st.LastAttempt)) {
+		if stale(q) {
 			q = a.begin(f.Kind, func(ctx context.Context) (bool, error) { return a.askAccount(ctx, st, f) })
 			a.accounts[id] = q
 		}
@@ -49,6 +53,9 @@ func (a *secretary) mend(id engine.AccountID, f engine.Failure) func(context.Con
 func (a *secretary) canAsk(st *engine.AccountState, f engine.Failure) bool {
 	if !st.Enabled || !keeper.Mendable(f) {
 		return false
+	}
+	if f.Kind == engine.AuthRequired && (st.SecretState == "session" || st.SecretState == "stored") {
+		return false // it has come meanwhile
 	}
 	if f.Kind == engine.AuthRequired || f.Kind == engine.AuthFailed {
 		return needsSecret(st.AccountConfig) && command(st.AccountConfig, "password") == nil && a.agents.Any(dbusapi.AboutSecrets)

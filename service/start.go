@@ -49,9 +49,9 @@ func (p *program) openKeeper(cfg config.Config, book *ledger.Ledger, opened ledg
 	p.keeper, err = keeper.New(keeper.Options{
 		Ledger: book, Opened: opened, Kinds: p.kinds.table(), Store: p.folder, Secrets: p.secrets,
 		Accounts: cfg.Accounts, Groups: cfg.Groups, Jitter: rand.Float64,
-		Mend: func(id engine.AccountID, f engine.Failure) func(context.Context) bool {
+		Mend: func(id engine.AccountID, f engine.Failure, since time.Time) func(context.Context) bool {
 			if a := p.secretary.Load(); a != nil {
-				return a.mend(id, f)
+				return a.mend(id, f, since)
 			}
 			return nil
 		},

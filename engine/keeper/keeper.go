@@ -107,8 +107,9 @@ type Options struct {
 
 	// Mend gives what asks a person about a failure that keeps an account from
 	// working, and then reports whether it is worth another try; nil if nobody can
-	// be asked. Asking may take as long as the person does.
-	Mend func(engine.AccountID, engine.Failure) func(context.Context) bool
+	// be asked. since is when the job began to try: an answer that came later may
+	// not have been used. Asking may take as long as the person does.
+	Mend func(id engine.AccountID, f engine.Failure, since time.Time) func(context.Context) bool
 }
 
 // A Keeper keeps the live state. Its methods may be called from any goroutine

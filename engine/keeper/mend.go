@@ -40,7 +40,7 @@ func (k *Keeper) mend(ctx context.Context, j *job, since time.Time, v *verdict) 
 		}
 	})
 	for id, f := range failures {
-		if ask := k.opt.Mend(id, f); ask != nil {
+		if ask := k.opt.Mend(id, f, since); ask != nil {
 			broken[id] = ask
 		}
 	}

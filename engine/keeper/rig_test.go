@@ -100,7 +100,7 @@ func (r *rig) start(accounts []engine.AccountConfig, groups []engine.GroupConfig
 	r.book = book
 	k, err := New(Options{
 		Ledger: book, Opened: opened, Kinds: r.kinds(), Store: r.store, Secrets: r.secrets,
-		Accounts: accounts, Groups: groups, Jitter: func() float64 { return 0.5 }, Mend: func(id engine.AccountID, f engine.Failure) func(context.Context) bool {
+		Accounts: accounts, Groups: groups, Jitter: func() float64 { return 0.5 }, Mend: func(id engine.AccountID, f engine.Failure, _ time.Time) func(context.Context) bool {
 			if r.mend == nil {
 				return nil
 			}
