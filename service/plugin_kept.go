@@ -164,10 +164,6 @@ func (o observed) Call(ctx context.Context, method string, params, result any) e
 	return err
 }
 
-func (o observed) Notify(ctx context.Context, method string, params any) error {
-	return o.Conn.Notify(ctx, method, params)
-}
-
 func (o observed) Close() error {
 	err := o.Conn.Close()
 	o.kept.plugins.mu.Lock()

@@ -64,7 +64,7 @@ func (h *hostile) serve(attack func(*hostile, asked)) {
 		case !ok:
 			return
 		case a.Method == "initialize":
-			h.answer(a, `{"protocol":1,"name":"hostile","features":["changes"]}`)
+			h.answer(a, `{"protocol":1,"name":"hostile","features":["changes","credit"]}`)
 		case a.Method == "discover":
 			h.answer(a, `{"collections":[{"id":"cal","kind":"calendar"}]}`)
 		case a.Method == "get_changes":
@@ -102,7 +102,13 @@ var attacks = map[string]struct {
 	"an error that nobody knows": {func(h *hostile, a asked) {
 		h.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":1,"message":"no","data":{"name":"bad-mood"}}}`, a.ID)
 	}, []engine.Kind{engine.PluginError}},
-	"a flood":           {flood, []engine.Kind{engine.PluginProtocol}},
+	"a flood": {flood, []engine.Kind{engine.PluginProtocol}},
+	"more than its credit": {func(h *hostile, a asked) {
+		for i := range 4000 {
+			h.change(a, fmt.Sprintf(`"ref":"%d","etag":"1"`, i))
+		}
+		h.answer(a, `{"full":true,"count":4000}`)
+	}, []engine.Kind{engine.PluginProtocol}},
 	"calls without end": {callsWithoutEnd, []engine.Kind{engine.PluginProtocol, engine.PluginGone, engine.Timeout}},
 }
 

@@ -50,8 +50,16 @@ func (e end) Write(p []byte) (int, error) {
 // A mortal is a plugin that keeps a calendar over its own death.
 type mortal struct {
 	source *memory.Source
+	there  *memory.Storage
 	line   *lifeline
 	lives  sync.WaitGroup
+}
+
+func newMortal() *mortal {
+	m := &mortal{source: new(memory.Source), line: new(lifeline)}
+	m.there = m.source.Add(engine.Collection{Name: "cal", Kind: engine.Calendar, Writable: true})
+	m.there.Sum = func(text []byte) engine.Sum { return item.Sum(text) }
+	return m
 }
 
 type lasting struct{ *memory.Source }
@@ -87,9 +95,8 @@ func items(s *memory.Storage) map[string]string {
 // sync had.
 func killed(t *testing.T, at int) int {
 	t.Helper()
-	m := &mortal{source: new(memory.Source), line: new(lifeline)}
-	there := m.source.Add(engine.Collection{Name: "cal", Kind: engine.Calendar, Writable: true})
-	there.Sum = func(text []byte) engine.Sum { return item.Sum(text) }
+	m := newMortal()
+	there := m.there
 	for i := range 6 {
 		there.Put(engine.Ref(fmt.Sprint(i)), event(fmt.Sprint(i), "base"))
 	}

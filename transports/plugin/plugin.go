@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"davbus.org/davbus/transports/call"
@@ -65,11 +66,15 @@ type Conn struct {
 	peer  *call.Peer
 	opt   Options
 	child *child // nil if it was found running
+
+	mu      sync.Mutex
+	last    uint64
+	waiting map[uint64]func() // calls that are not answered, in the order of their numbers
 }
 
 // Attach speaks to a plugin that was found running.
 func Attach(stream io.ReadWriteCloser, opt Options) *Conn {
-	return &Conn{peer: start(stream, opt), opt: opt}
+	return &Conn{peer: start(stream, opt), opt: opt, waiting: map[uint64]func(){}}
 }
 
 // Start starts a child and speaks to it on its standard input and output.
@@ -78,7 +83,7 @@ func Start(opt Options) (*Conn, error) {
 	if err != nil {
 		return nil, &Fault{"missing", fmt.Errorf("cannot start the plugin %s: %w", strings.Join(opt.Argv[:min(1, len(opt.Argv))], ""), err)}
 	}
-	return &Conn{peer: start(stream, opt), opt: opt, child: c}, nil
+	return &Conn{peer: start(stream, opt), opt: opt, child: c, waiting: map[uint64]func(){}}, nil
 }
 
 func start(stream io.ReadWriteCloser, opt Options) *call.Peer {
@@ -87,6 +92,9 @@ func start(stream io.ReadWriteCloser, opt Options) *call.Peer {
 
 // Call calls the plugin. What it answers is a *call.Error; anything else is a
 // Fault, or the end of ctx.
+//
+// What a plugin answers one after the other waits for those before: when one is
+// answered, the time of those that were called after it begins anew.
 func (c *Conn) Call(ctx context.Context, method string, params, result any) error {
 	limit, ok := c.opt.Timeouts[method]
 	if !ok {
@@ -97,11 +105,11 @@ func (c *Conn) Call(ctx context.Context, method string, params, result any) erro
 	defer cancel(nil)
 	timer := time.AfterFunc(limit, func() { cancel(late) })
 	defer timer.Stop()
+	answered := c.queue(func() { timer.Reset(limit) })
 	err := c.peer.Call(ctx, method, params, result, func() { timer.Reset(limit) })
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*call.Error](err); ok {
+	_, refused := errors.AsType[*call.Error](err)
+	answered(err == nil || refused)
+	if err == nil || refused {
 		return err
 	}
 	switch {
@@ -115,8 +123,28 @@ func (c *Conn) Call(ctx context.Context, method string, params, result any) erro
 	return &Fault{"gone", c.farewell(err)}
 }
 
-// Notify sends the plugin a notification.
-func (c *Conn) Notify(ctx context.Context, method string, params any) error {
+// queue notes a call that waits. answered takes it out; if the plugin has
+// answered it, all that were called later begin anew.
+func (c *Conn) queue(anew func()) (answered func(bool)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	n := c.last
+	c.waiting[n] = anew
+	return func(is bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.waiting, n)
+		for later, anew := range c.waiting {
+			if is && later > n {
+				anew()
+			}
+		}
+	}
+}
+
+// Tell sends the plugin a notification.
+func (c *Conn) Tell(ctx context.Context, method string, params any) error {
 	return c.peer.Notify(ctx, method, params)
 }
 

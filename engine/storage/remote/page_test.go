@@ -15,7 +15,7 @@ func TestThePageShowsLinesThatAreSpoken(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := []string{methodChange, methodLog, methodGetState, methodSetState, methodGetGroup, methodGetMember, methodSetSlowSync, methodGetSecret, methodRequestSync}
-	ours := []string{methodInitialize, methodDiscover, methodMake, methodConnect, methodChanges, methodRead, methodCommit, methodCommittedAll, methodSyncDone, methodDisconnect, methodFinalize}
+	ours := []string{methodInitialize, methodDiscover, methodMake, methodConnect, methodChanges, methodRead, methodCommit, methodCommittedAll, methodSyncDone, methodDisconnect, methodFinalize, methodCredit}
 	known := map[string]string{"$/cancel": ">", "$/progress": "<"}
 	for _, m := range theirs {
 		known[m] = "<"

@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"strconv"
 
@@ -37,6 +36,20 @@ func (s *Source) Notify(method string, params json.RawMessage) {
 
 // Handle answers a request of the plugin. Its errors have names of the protocol.
 func (s *Source) Handle(ctx context.Context, method string, params json.RawMessage) (any, error) {
+	answer, err := s.handle(ctx, method, params)
+	if err != nil {
+		return nil, refusal{err}
+	}
+	return answer, nil
+}
+
+// A refusal is an error that tells its name.
+type refusal struct{ error }
+
+func (r refusal) ErrorName() string { return NameOf(r.error) }
+func (r refusal) Unwrap() error     { return r.error }
+
+func (s *Source) handle(ctx context.Context, method string, params json.RawMessage) (any, error) {
 	switch method {
 	case methodGetState, methodSetState:
 		var p stateParams
@@ -87,7 +100,7 @@ func (s *Source) Handle(ctx context.Context, method string, params json.RawMessa
 
 func decode(params json.RawMessage, into any) error {
 	if err := json.Unmarshal(params, into); err != nil {
-		return engine.Fail(engine.Invalid, "read the parameters", fmt.Sprintf("%T", into), "%w", err)
+		return engine.Fail(engine.Invalid, "read the parameters", "", "%w", err)
 	}
 	return nil
 }

@@ -23,11 +23,12 @@ type Server struct {
 	source engine.Source
 	looked map[string]engine.Collection
 	opened map[string]engine.Storage
+	purses map[uint64]*purse // of the calls that stream now
 }
 
 // NewServer makes a server. open is called once, with the account's parameters.
 func NewServer(name string, open func(engine.Params) (engine.Source, error)) *Server {
-	return &Server{name: name, open: open, looked: map[string]engine.Collection{}, opened: map[string]engine.Storage{}}
+	return &Server{name: name, open: open, looked: map[string]engine.Collection{}, opened: map[string]engine.Storage{}, purses: map[uint64]*purse{}}
 }
 
 // Handle answers one call of davbus.
@@ -60,7 +61,40 @@ func (s *Server) Handle(ctx context.Context, peer Peer, method string, params js
 }
 
 // Notify takes a notification of davbus. It does not wait.
-func (s *Server) Notify(method string, params json.RawMessage) {}
+func (s *Server) Notify(method string, params json.RawMessage) {
+	var p creditParams
+	if method != methodCredit || json.Unmarshal(params, &p) != nil {
+		return
+	}
+	s.mu.Lock()
+	purse := s.purses[p.Stream]
+	s.mu.Unlock()
+	if purse != nil { // else its call is answered already
+		purse.add(p.More)
+	}
+}
+
+// stream gives what sends the changes of a call, within its credit.
+func (s *Server) stream(ctx context.Context, peer Peer, id uint64, credit int) (send func(change) error, end func()) {
+	purse := newPurse(credit)
+	s.mu.Lock()
+	s.purses[id] = purse
+	s.mu.Unlock()
+	send = func(c change) error {
+		if credit > 0 {
+			if err := purse.take(ctx); err != nil {
+				return err
+			}
+		}
+		c.Stream = id
+		return peer.Notify(ctx, methodChange, c)
+	}
+	return send, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.purses, id)
+	}
+}
 
 func with[P any](params json.RawMessage, do func(P) (any, error)) (any, error) {
 	var p P
@@ -93,7 +127,7 @@ func (s *Server) initialize(p initializeParams) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.source = source
-	return initializeResult{Protocol: Protocol, Name: s.name, Features: []string{featureChanges, featureMake}}, nil
+	return initializeResult{Protocol: Protocol, Name: s.name, Features: []string{featureChanges, featureMake, featureCredit}}, nil
 }
 
 func (s *Server) discover(ctx context.Context) (any, error) {

@@ -21,10 +21,11 @@ func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, 
 		return nil, err
 	}
 	answer := changesResult{Full: d.Full || p.Since == "", Token: d.Token}
+	out, end := s.stream(ctx, peer, p.Stream, p.Credit)
+	defer end()
 	send := func(c change) error {
 		answer.Count++
-		c.Stream = p.Stream
-		return peer.Notify(ctx, methodChange, c)
+		return out(c)
 	}
 	if err := bare(ctx, st, &d); err != nil {
 		return nil, err
@@ -117,8 +118,10 @@ func (s *Server) read(ctx context.Context, peer Peer, p readParams) (any, error)
 		return nil, err
 	}
 	var answer readResult
+	send, end := s.stream(ctx, peer, p.Stream, p.Credit)
+	defer end()
 	for it, err := range st.Fetch(ctx, p.Refs) {
-		c := change{Stream: p.Stream, Ref: it.Ref, Etag: it.Etag, wireText: toWire(it.Text)}
+		c := change{Ref: it.Ref, Etag: it.Etag, wireText: toWire(it.Text)}
 		if err != nil && it.Ref == "" {
 			return nil, err
 		}
@@ -126,7 +129,7 @@ func (s *Server) read(ctx context.Context, peer Peer, p readParams) (any, error)
 			c.Error = &wireError{Name: NameOf(err), Message: err.Error()}
 		}
 		answer.Count++
-		if err := peer.Notify(ctx, methodChange, c); err != nil {
+		if err := send(c); err != nil {
 			return nil, err
 		}
 	}

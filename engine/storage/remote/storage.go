@@ -24,9 +24,14 @@ var (
 // A stream gathers the changes of one call, so many and no more: a plugin that
 // floods is stopped and not believed.
 type stream struct {
-	most Limits
+	most  Limits
+	taken chan struct{} // of one place: more may be sent
 
 	mu      sync.Mutex
+	allowed int // how many changes may have come; 0: any number
+	came    int
+	owed    int  // was allowed, and the plugin does not know it yet
+	greedy  bool // it sent more than it may
 	changes []change
 	bytes   int
 	over    bool
@@ -35,6 +40,7 @@ type stream struct {
 func (st *stream) put(c change) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.count()
 	if c.Text != nil {
 		st.bytes += len(*c.Text)
 	}
@@ -47,14 +53,21 @@ func (st *stream) put(c change) {
 }
 
 // gather makes a call that answers with a stream.
-func (s *Storage) gather(ctx context.Context, method string, params func(stream uint64) any, result any, count func() int) ([]change, error) {
-	st := &stream{most: s.source.opt.Limits}
+func (s *Storage) gather(ctx context.Context, method string, params func(stream uint64, credit int) any, result any, count func() int) ([]change, error) {
+	caller, err := s.source.need(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &stream{most: s.source.opt.Limits, allowed: s.source.credit(caller), taken: make(chan struct{}, 1)}
+	credit := st.allowed
 	s.source.mu.Lock()
 	s.source.last++
 	id := s.source.last
 	s.source.streams[id] = st
 	s.source.mu.Unlock()
-	err := s.source.call(ctx, method, s.name, params(id), result)
+	stop := st.grant(ctx, caller, id)
+	err = s.source.call(ctx, method, s.name, params(id, credit), result)
+	stop()
 	s.source.mu.Lock()
 	delete(s.source.streams, id)
 	s.source.mu.Unlock()
@@ -65,6 +78,9 @@ func (s *Storage) gather(ctx context.Context, method string, params func(stream 
 	defer st.mu.Unlock()
 	if st.over {
 		return nil, broken("read from the plugin", s.name, "it sent more than %d items or %d bytes in one answer", st.most.Items, st.most.Bytes)
+	}
+	if st.greedy {
+		return nil, broken("read from the plugin", s.name, "it sent more than its credit allows")
 	}
 	if n := count(); n != len(st.changes) {
 		return nil, broken("read from the plugin", s.name, "it says that it sent %d items, and %d came", n, len(st.changes))
@@ -92,8 +108,8 @@ func textEtag(text []byte) engine.Etag {
 // Changes asks what happened. A plugin that only lists answers with everything.
 func (s *Storage) Changes(ctx context.Context, since engine.Token) (engine.Delta, error) {
 	var answer changesResult
-	list, err := s.gather(ctx, methodChanges, func(id uint64) any {
-		return changesParams{Collection: s.name, Stream: id, Since: since}
+	list, err := s.gather(ctx, methodChanges, func(id uint64, credit int) any {
+		return changesParams{Collection: s.name, Stream: id, Since: since, Credit: credit}
 	}, &answer, func() int { return answer.Count })
 	if err != nil {
 		return engine.Delta{}, err
@@ -159,8 +175,8 @@ func (s *Storage) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine
 
 func (s *Storage) fetch(ctx context.Context, refs []engine.Ref, yield func(engine.Item, error) bool) bool {
 	var answer readResult
-	list, err := s.gather(ctx, methodRead, func(id uint64) any {
-		return readParams{Collection: s.name, Stream: id, Refs: refs}
+	list, err := s.gather(ctx, methodRead, func(id uint64, credit int) any {
+		return readParams{Collection: s.name, Stream: id, Refs: refs, Credit: credit}
 	}, &answer, func() int { return answer.Count })
 	if err != nil {
 		yield(engine.Item{}, err)

@@ -25,6 +25,7 @@ const (
 	methodSyncDone     = "sync_done"
 	methodDisconnect   = "disconnect"
 	methodFinalize     = "finalize"
+	methodCredit       = "credit" // a notification
 )
 
 // Methods that a plugin calls. Change and Log are notifications.
@@ -56,6 +57,7 @@ type initializeResult struct {
 const (
 	featureChanges = "changes" // get_changes understands since and gives a token
 	featureMake    = "create_collection"
+	featureCredit  = "credit" // it sends no more changes of a stream than it may
 )
 
 type wireCollection struct {
@@ -92,6 +94,12 @@ type changesParams struct {
 	Collection string       `json:"collection"`
 	Stream     uint64       `json:"stream"`
 	Since      engine.Token `json:"since,omitempty"`
+	Credit     int          `json:"credit,omitempty"`
+}
+
+type creditParams struct {
+	Stream uint64 `json:"stream"`
+	More   int    `json:"more"`
 }
 
 type changesResult struct {
@@ -104,6 +112,7 @@ type readParams struct {
 	Collection string       `json:"collection"`
 	Stream     uint64       `json:"stream"`
 	Refs       []engine.Ref `json:"refs"`
+	Credit     int          `json:"credit,omitempty"`
 }
 
 type readResult struct {
