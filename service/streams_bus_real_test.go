@@ -5,12 +5,9 @@ package service
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +15,6 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"davbus.org/davbus/dbusapi/client"
-	"davbus.org/davbus/service/lab"
 )
 
 // signal waits for a signal of a stream.
@@ -201,90 +197,5 @@ func TestRealT12ClosedByItsOwnerAStreamSaysCancelled(t *testing.T) {
 	var state string
 	if err := d.c.Get(t.Context(), path, client.Name+".Stream", "State", &state); err == nil {
 		t.Errorf("after Close it is still there: %s", state)
-	}
-}
-
-func TestRealT8AnExportSinceARevisionTellsWhatChangedAndWhatIsGone(t *testing.T) {
-	d := home(t)
-	d.start()
-	for _, uid := range []string{"one", "two", "three"} {
-		d.write("a/cal/"+uid+".ics", vevent(uid, "Event "+uid))
-	}
-	d.account("a", "vdir", "path", filepath.Join(d.Dir, "a"), "kind", "calendar")
-	d.account("b", "vdir", "path", filepath.Join(d.Dir, "b"), "kind", "calendar")
-	_, err := d.c.AddGroup(t.Context(), "home", []string{"a", "b"}, client.Options{"create-missing": []string{"b"}})
-	d.must(err)
-	d.sync("home", "success")
-	read := func(since string) (items, gone []string, revision string, full bool) {
-		t.Helper()
-		path := d.open("a/cal", "Collection.Export", client.Options{"format": "json-lines", "since-revision": since})
-		lines, err := io.ReadAll(d.fd(path, nil))
-		d.must(err)
-		for line := range strings.Lines(string(lines)) {
-			var l struct {
-				Item, Text, Revision string
-				Deleted, Full        bool
-			}
-			d.must(json.Unmarshal([]byte(line), &l))
-			switch {
-			case l.Revision != "":
-				revision, full = l.Revision, l.Full
-			case l.Deleted:
-				gone = append(gone, l.Item)
-			default:
-				items = append(items, l.Item)
-			}
-		}
-		return items, gone, revision, full
-	}
-	items, gone, first, full := read("")
-	if len(items) != 3 || len(gone) != 0 || first == "" || !full {
-		t.Errorf("everything: %v %v %q %v", items, gone, first, full)
-	}
-	if items, gone, same, full := read(first); len(items)+len(gone) != 0 || same != first || full {
-		t.Errorf("nothing changed: %v %v %q %v", items, gone, same, full)
-	}
-	d.write("b/cal/two.ics", vevent("two", "Edited"))
-	d.write("a/cal/four.ics", vevent("four", "New"))
-	d.must(os.Remove(filepath.Join(d.Dir, "b/cal/one.ics")))
-	d.sync("home", "success")
-	if !lab.Within(30*time.Second, func() bool { _, _, now, _ := read(""); return now != first }) {
-		t.Fatal("the revision stays")
-	}
-	check := func() string {
-		t.Helper()
-		items, gone, now, full := read(first)
-		if !slices.Equal(items, []string{"four.ics", "two.ics"}) || !slices.Equal(gone, []string{"one.ics"}) || now == first || full {
-			t.Errorf("since %s: %v %v %q %v", first, items, gone, now, full)
-		}
-		return now
-	}
-	now := check()
-	d.must(d.stop())
-	d.start()
-	check()
-	if items, _, _, full := read("999999"); len(items) != 3 || !full {
-		t.Errorf("of a revision that never was: %v %v", items, full)
-	}
-	if _, err := d.c.Open(t.Context(), "a/cal", "Collection.Export", client.Options{"format": "json-lines", "since-revision": "x"}); err == nil {
-		t.Error("a revision that is none was taken")
-	}
-	// What one export tells another collection takes.
-	d.account("c", "vdir", "path", filepath.Join(d.Dir, "c"), "kind", "calendar")
-	for _, uid := range []string{"one", "two", "three"} {
-		d.write("c/cal/"+uid+".ics", vevent(uid, "Event "+uid))
-	}
-	job, err := d.c.Discover(t.Context(), "c", nil)
-	d.must(err)
-	_, _, err = d.c.Wait(t.Context(), job)
-	d.must(err)
-	from := d.fd(d.open("a/cal", "Collection.Export", client.Options{"format": "json-lines", "since-revision": first}), nil)
-	lines, err := io.ReadAll(from)
-	d.must(err)
-	a := d.asker()
-	path, _, _ := a.stream("Collection.Import", "c/cal", nil, nil)
-	got := answer(t, tool(t, string(lines), "socat", "-t30", "-", "UNIX-CONNECT:"+path))
-	if got.Result != "success" || got.Added != 1 || got.Modified != 1 || got.Removed != 1 || d.files("c/cal") != "New, Event three, Edited" {
-		t.Errorf("%+v, %s of %s", got, d.files("c/cal"), fmt.Sprint(first, "…", now))
 	}
 }

@@ -73,11 +73,6 @@ func (a *asker) stream(method, object string, options map[string]any, door map[s
 	return got["address"].(string), got["cookie"].(string), id
 }
 
-func (a *asker) property(object, iface, name string) any {
-	a.Helper()
-	return a.ask("Properties.Get", map[string]any{"object": object, "interface": iface, "property": name})["value"]
-}
-
 func TestRealT8T13ExportAndServeBySocatAndCurl(t *testing.T) {
 	d, a := withFolder(t, "one")
 	event := vevent("one", "Event one")

@@ -26,11 +26,8 @@ func descriptors(t *testing.T) int {
 // leavesNothing runs a stream and demands that it leaves no descriptor.
 func leavesNothing(t *testing.T, o Options, use func(s *Stream)) {
 	t.Helper()
-	d, err := private.OpenDir(t.TempDir())
-	if err == nil {
-		t.Error("a folder that others may read was taken")
-	}
-	if d, err = private.OpenDir(t.TempDir() + "/run"); err != nil {
+	d, err := private.OpenDir(t.TempDir() + "/run")
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
