@@ -82,11 +82,11 @@ func TestRealT8AnExportSinceARevisionTellsWhatChangedAndWhatIsGone(t *testing.T)
 	if _, err := d.c.Open(t.Context(), "a/cal", "Collection.Export", client.Options{"format": "json-lines", "since-revision": "x"}); err == nil {
 		t.Error("a revision that is none was taken")
 	}
-	d.othersTake(first)
+	d.othersTake(t, first)
 }
 
 // othersTake has another collection take what one export tells.
-func (d *rig) othersTake(first string) {
+func (d *rig) othersTake(t *testing.T, first string) {
 	d.Helper()
 	d.account("c", "vdir", "path", filepath.Join(d.Dir, "c"), "kind", "calendar")
 	for _, uid := range []string{"one", "two", "three"} {
@@ -100,7 +100,7 @@ func (d *rig) othersTake(first string) {
 	lines, err := io.ReadAll(from)
 	d.must(err)
 	path, _, _ := d.asker().stream("Collection.Import", "c/cal", nil, nil)
-	got := answer(d.T, tool(d.T, string(lines), "socat", "-t30", "-", "UNIX-CONNECT:"+path))
+	got := answer(t, tool(t, string(lines), "socat", "-t30", "-", "UNIX-CONNECT:"+path))
 	if got.Result != "success" || got.Added != 1 || got.Modified != 1 || got.Removed != 1 || d.files("c/cal") != "New, Event three, Edited" {
 		d.Errorf("%+v, %s", got, d.files("c/cal"))
 	}
