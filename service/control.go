@@ -10,8 +10,8 @@ import (
 
 	"davbus.org/davbus/dbusapi"
 	"davbus.org/davbus/dbusapi/conn/callers"
+	"davbus.org/davbus/service/config"
 	"davbus.org/davbus/transports/control"
-	"davbus.org/davbus/transports/intro"
 	"davbus.org/davbus/transports/peer"
 	sock "davbus.org/davbus/transports/private"
 )
@@ -21,12 +21,13 @@ type sockets struct {
 	dir     *sock.Dir
 	control *sock.Listener
 	intro   *sock.Listener // nil if that is off
+	ocapn   *sock.Listener // the same
 	plugins *sock.Listener
 }
 
 // listen opens the control socket. Clients wait until it is served. It is the one
 // that was handed over, if one was.
-func (p *program) listen(handed *os.File, introductions bool) (*sockets, error) {
+func (p *program) listen(handed *os.File, cfg config.Daemon) (*sockets, error) {
 	dir, err := sock.OpenDir(p.dirs.runtime)
 	if err != nil {
 		return nil, err
@@ -37,8 +38,11 @@ func (p *program) listen(handed *os.File, introductions bool) (*sockets, error) 
 	}
 	o.Refused = p.refused("control")
 	s := &sockets{dir: dir}
-	if s.control, err = dir.Listen("control", o); err == nil && introductions {
+	if s.control, err = dir.Listen("control", o); err == nil && cfg.IntroductionSocket {
 		s.intro, err = dir.Listen("intro", sock.Options{Refused: p.refused("introduction")})
+	}
+	if err == nil && cfg.OCapNSocket {
+		s.ocapn, err = dir.Listen("ocapn", sock.Options{Refused: p.refused("OCapN")})
 	}
 	if err == nil {
 		s.plugins, err = dir.Listen("plugins", sock.Options{MaxClients: 256, Refused: p.refused("plugin")})
@@ -65,6 +69,9 @@ func (s *sockets) serve(ctx context.Context, p *program, face *dbusapi.Face) {
 	if s.intro != nil {
 		work.Go(func() { s.serveIntroductions(ctx, p) })
 	}
+	if s.ocapn != nil {
+		work.Go(func() { s.serveOCapN(ctx, p) })
+	}
 	server := &control.Server{Listener: s.control, Registry: registry{face}, Ended: func(cred peer.Cred, err error) {
 		if !errors.Is(err, context.Canceled) {
 			p.log.fault(fmt.Sprintf("a client of the control socket was sent away: pid %d", cred.PID), err)
@@ -72,21 +79,6 @@ func (s *sockets) serve(ctx context.Context, p *program, face *dbusapi.Face) {
 	}}
 	if err := server.Serve(ctx); err != nil {
 		p.log.fault("the control socket is closed; everything else goes on", err)
-	}
-}
-
-// serveIntroductions serves the socket for those who are on no bus.
-func (s *sockets) serveIntroductions(ctx context.Context, p *program) {
-	door := &intro.Door{Listener: s.intro, Broker: p.broker, Ended: func(cred peer.Cred, err error) {
-		if !errors.Is(err, context.Canceled) {
-			p.log.fault(fmt.Sprintf("a client of the introduction socket was sent away: pid %d", cred.PID), err)
-		}
-	}, Who: func(pid int) (string, bool) {
-		_, sandboxed := callers.Process(pid)
-		return callers.Application(pid), sandboxed
-	}}
-	if err := door.Serve(ctx); err != nil {
-		p.log.fault("the introduction socket is closed; everything else goes on", err)
 	}
 }
 
@@ -103,7 +95,7 @@ func (s *sockets) servePlugins(ctx context.Context, p *program) {
 }
 
 func (s *sockets) close() {
-	for _, l := range []*sock.Listener{s.control, s.intro, s.plugins} {
+	for _, l := range []*sock.Listener{s.control, s.intro, s.ocapn, s.plugins} {
 		if l != nil {
 			l.Close()
 		}

@@ -57,7 +57,7 @@ func TestThePageDocumentsEveryParameter(t *testing.T) {
 		}
 	}
 	used := map[string]bool{
-		"log-level": true, "idle-exit-sec": true, "introduction-socket": true, "content-apps": true, "display-name": true, "enabled": true, "members": true, "create-missing": true, "direction": true,
+		"log-level": true, "idle-exit-sec": true, "introduction-socket": true, "ocapn-socket": true, "content-apps": true, "display-name": true, "enabled": true, "members": true, "create-missing": true, "direction": true,
 		"conflict-policy": true, "conflict-command": true, "read-only-policy": true, "interval-sec": true, "hold-items": true, "hold-percent": true,
 	}
 	for kind, k := range newKinds(dirs{}, nil, newPlugins(dirs{}, nil)).table() {

@@ -5,7 +5,9 @@ package service
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/transports/intro"
+	"davbus.org/davbus/transports/intro/ocapn"
 )
 
 // python starts the example and gives its lines as they come.
@@ -160,4 +163,50 @@ func TestRealG1TheBusAndTheSocketLeadToEachOther(t *testing.T) {
 	if _, err := c.Introduce(t.Context(), "bus", nil, false); err == nil || !strings.Contains(err.Error(), "registered") && !strings.Contains(err.Error(), "left") {
 		t.Error(err)
 	}
+}
+
+// A peer with a key and one without, through one daemon; the socket for the first
+// is there only if it is asked for.
+func TestRealG2PeersWithKeysHaveADoorIfItIsOpened(t *testing.T) {
+	d := home(t)
+	d.start()
+	path := filepath.Join(d.Runtime, "davbus", "ocapn")
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the socket is there though nobody asked for it")
+	}
+	d.must(d.stop())
+	d.write(".config/davbus/davbus.yaml", "ocapn-socket: true\n")
+	d.start()
+	_, aliceKey, err := ed25519.GenerateKey(nil)
+	d.must(err)
+	_, bobKey, err := ed25519.GenerateKey(nil)
+	d.must(err)
+	arrived := make(chan *net.UnixConn, 1)
+	alice := ocapn.NewNet(aliceKey, func(_ ocapn.Locator, sock *net.UnixConn) { sock.Close() })
+	defer alice.Close()
+	bob := ocapn.NewNet(bobKey, func(_ ocapn.Locator, sock *net.UnixConn) { arrived <- sock })
+	defer bob.Close()
+	for _, n := range []*ocapn.Net{alice, bob} {
+		_, err := n.AddServer(path)
+		d.must(err)
+	}
+	conn, err := alice.Connect(t.Context(), bob.Locator())
+	d.must(err)
+	defer conn.Close()
+	sock := <-arrived
+	go func() {
+		defer sock.Close()
+		text, _ := io.ReadAll(sock)
+		io.WriteString(sock, "heard "+string(text))
+	}()
+	if got := d.talk(conn, "hello"); got != "heard hello" {
+		t.Errorf("%q", got)
+	}
+	// And from the other door, by the designator.
+	mine, theirs, err := intro.Pair()
+	d.must(err)
+	defer mine.Close()
+	defer theirs.Close()
+	d.must(d.c.Call(t.Context(), client.Root, client.Name+".Introducer.Introduce", []any{bob.Locator().Designator, dbus.UnixFD(theirs.Fd()), map[string]dbus.Variant{}}))
+	(<-arrived).Close()
 }

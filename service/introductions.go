@@ -2,12 +2,17 @@ package service
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"sync"
 
 	"davbus.org/davbus/dbusapi"
+	"davbus.org/davbus/dbusapi/conn/callers"
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/transports/intro"
+	"davbus.org/davbus/transports/intro/ocapn"
+	"davbus.org/davbus/transports/peer"
 	"davbus.org/davbus/transports/stream"
 )
 
@@ -108,4 +113,39 @@ func (t *tunnel) carry(ctx context.Context, c *stream.Conn, _ uint64) error {
 func (t *tunnel) close() {
 	close(t.closed)
 	t.work.Wait()
+}
+
+// serveIntroductions serves the socket for those who are on no bus.
+func (s *sockets) serveIntroductions(ctx context.Context, p *program) {
+	door := &intro.Door{Listener: s.intro, Broker: p.broker, Ended: p.sentAway("introduction"), Who: applicationOf}
+	if err := door.Serve(ctx); err != nil {
+		p.log.fault("the introduction socket is closed; everything else goes on", err)
+	}
+}
+
+// applicationOf tells what a sandbox keeps a process from.
+func applicationOf(pid int) (app string, sandboxed bool) {
+	_, sandboxed = callers.Process(pid)
+	return callers.Application(pid), sandboxed
+}
+
+// serveOCapN serves the socket for those who speak the records of OCapN. Its key
+// is made anew each time: peers register anew too, and no secret lies in a file.
+func (s *sockets) serveOCapN(ctx context.Context, p *program) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err == nil {
+		err = (&ocapn.Door{Listener: s.ocapn, Broker: p.broker, Key: key, Ended: p.sentAway("OCapN"), Who: applicationOf}).Serve(ctx)
+	}
+	if err != nil {
+		p.log.fault("the OCapN socket is closed; everything else goes on", err)
+	}
+}
+
+// sentAway tells of clients of a socket that broke its rules.
+func (p *program) sentAway(socket string) func(peer.Cred, error) {
+	return func(cred peer.Cred, err error) {
+		if !errors.Is(err, context.Canceled) {
+			p.log.fault(fmt.Sprintf("a client of the %s socket was sent away: pid %d", socket, cred.PID), err)
+		}
+	}
 }

@@ -135,7 +135,7 @@ type program struct {
 // serve runs everything until something asks for the end.
 func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config, control *os.File) error {
 	var err error
-	if p.sockets, err = p.listen(control, cfg.Daemon.IntroductionSocket); err != nil {
+	if p.sockets, err = p.listen(control, cfg.Daemon); err != nil {
 		return err
 	}
 	defer p.sockets.close()

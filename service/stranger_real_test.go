@@ -73,7 +73,7 @@ func (d *rig) everySocket() map[string]string {
 	d.must(d.c.Offer(d.Context(), "desk", "echo", echoService(d.T, "tcp", "127.0.0.1:0"), client.Options{}))
 
 	run := filepath.Join(d.Runtime, "davbus")
-	all := map[string]string{"control": "unix:" + run + "/control", "introductions": "unix:" + run + "/intro", "plugins": "unix:" + run + "/plugins"}
+	all := map[string]string{"control": "unix:" + run + "/control", "introductions": "unix:" + run + "/intro", "plugins": "unix:" + run + "/plugins", "OCapN": "unix:" + run + "/ocapn"}
 	keep := client.Options{"keep": true}
 	listen := func(kind, network, access string, stream dbus.ObjectPath, err error) {
 		d.Helper()
@@ -108,6 +108,7 @@ func (d *rig) everySocket() map[string]string {
 // this user is not sent away.
 func TestRealT6U10EverySocketRefusesAnotherUserUnheard(t *testing.T) {
 	d := home(t)
+	d.write(".config/davbus/davbus.yaml", "ocapn-socket: true\n")
 	d.start()
 	all := d.everySocket()
 	for kind, address := range all {

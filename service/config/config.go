@@ -51,6 +51,7 @@ type Daemon struct {
 	ContentApps []string // sandboxed applications that may read and write items
 
 	IntroductionSocket bool // programs without a bus may introduce each other
+	OCapNSocket        bool // and those that speak the records of OCapN's netlayer
 
 	Invalid error // why the file cannot be used; the defaults hold then
 }

@@ -45,8 +45,12 @@ func daemonOf(d *document, err error) (Daemon, error) {
 			if v, err = d.valueOf(e, "b"); err == nil {
 				c.IntroductionSocket = v.(bool)
 			}
+		case "ocapn-socket":
+			if v, err = d.valueOf(e, "b"); err == nil {
+				c.OCapNSocket = v.(bool)
+			}
 		default:
-			err = d.unknown(e, []string{"log-level", "idle-exit-sec", "content-apps", "introduction-socket"})
+			err = d.unknown(e, []string{"log-level", "idle-exit-sec", "content-apps", "introduction-socket", "ocapn-socket"})
 		}
 		if err != nil {
 			return c, err
