@@ -110,6 +110,7 @@ func (p *program) sayOddities(cfg config.Config) {
 
 // program is the running daemon.
 type program struct {
+	imports atomic.Int32 // that gather their content now
 	dirs    dirs
 	only    *stateLock
 	address string // of the session bus

@@ -20,6 +20,9 @@ import (
 // whole.
 const maxImport = 64 << 20
 
+// mostImports is how many there may be at once.
+const mostImports = 8
+
 // An importing gathers what a client writes, and makes one job of it once it is
 // whole. If its size was told, a client that was cut off may come again and go on
 // where it was; else the end of its side is the end.
@@ -44,6 +47,10 @@ func (h *host) openImport(ctx context.Context, r dbusapi.StreamRequest, know fun
 	if !opened.Collection.Writable {
 		return nil, engine.Fail(engine.ReadOnly, "import into", string(opened.ID), "it is not to be written")
 	}
+	if h.program.imports.Add(1) > mostImports {
+		h.program.imports.Add(-1)
+		return nil, engine.Fail(engine.LimitExceeded, "import into", string(opened.ID), "%d imports are open already; finish or close one", mostImports)
+	}
 	return &importing{host: h, request: r, target: opened.ID, know: know}, nil
 }
 
@@ -51,7 +58,7 @@ func tooLarge(m engine.MemberID) error {
 	return engine.Fail(engine.TooLarge, "import into", string(m), "an import has at most %d MiB; split it. Nothing was changed", maxImport>>20)
 }
 
-func (i *importing) close() {}
+func (i *importing) close() { i.host.program.imports.Add(-1) }
 
 func (i *importing) carry(ctx context.Context, c *stream.Conn, offset uint64) error {
 	have := uint64(i.data.Len())

@@ -52,6 +52,19 @@ func TestRealT5WhatAStreamIsAskedForIsCheckedOnBothSidesOfItsLimits(t *testing.T
 	}
 }
 
+func TestRealT8AsManyImportsAtOnceAsAreAllowed(t *testing.T) {
+	d, _ := withFolder(t)
+	var last dbus.ObjectPath
+	for range mostImports {
+		last = d.open("here/work", "Collection.Import", nil)
+	}
+	if _, err := d.c.Open(t.Context(), "here/work", "Collection.Import", nil); !client.HasName(err, "org.freedesktop.DBus.Error.LimitsExceeded") {
+		t.Errorf("one more: %v", err)
+	}
+	d.must(d.c.Call(t.Context(), last, client.Name+".Stream.Close", []any{map[string]dbus.Variant{}}))
+	d.open("here/work", "Collection.Import", nil)
+}
+
 func TestRealT23StreamsLeaveNoDescriptor(t *testing.T) {
 	d, a := withFolder(t, "one")
 	d.account("web", "dav", "url", "http://127.0.0.1:9/")
