@@ -79,6 +79,8 @@ func behave(how string) {
 		for range 20 {
 			os.Stdout.Write(big)
 		}
+	case "parent":
+		parent()
 	case "deaf": // closes its input and stays
 		os.Stdin.Close()
 		select {}
@@ -116,6 +118,20 @@ func descriptors() []string {
 		}
 	}
 	return out
+}
+
+// parent starts a plugin, tells its process, and stays.
+func parent() {
+	self, err := os.Executable()
+	if err == nil {
+		var c *Conn
+		if c, err = Start(Options{Argv: []string{self}, Env: []string{"PLUGIN_TEST=deaf"}}); err == nil {
+			fmt.Println(c.child.cmd.Process.Pid)
+			select {}
+		}
+	}
+	fmt.Println(err)
+	os.Exit(1)
 }
 
 func wd() string { d, _ := os.Getwd(); return d }

@@ -123,6 +123,9 @@ func (s *Source) Disconnect() {
 
 // call calls the plugin, starting it first if it is not there.
 func (s *Source) call(ctx context.Context, method, on string, params, result any) error {
+	if err := ctx.Err(); err != nil { // an answer that came all the same would look complete
+		return asEngine(strings.ReplaceAll(method, "_", " "), on, err)
+	}
 	caller, err := s.need(ctx)
 	if err != nil {
 		return err
