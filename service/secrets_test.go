@@ -132,7 +132,7 @@ func (f *fakeKeyring) Get(context.Context, engine.AccountID, string) ([]byte, er
 }
 func (f *fakeKeyring) Set(_ context.Context, _ engine.AccountID, _ string, value []byte) error {
 	if f.err == nil {
-		f.value = value
+		f.value = bytes.Clone(value)
 	}
 	return f.err
 }
@@ -174,6 +174,42 @@ func TestTheKeyringIsAskedAndItsStateShown(t *testing.T) {
 	for _, s := range []*secrets{s, newSecrets()} {
 		if err := s.Set("work", "password", []byte("typed"), ""); !engine.IsKind(err, engine.NotSupported) || !strings.Contains(err.Error(), "session") {
 			t.Errorf("without a keyring: %v", err)
+		}
+	}
+}
+
+func TestAnAgentsSecretReachesTheKeyringOnlyOnceTheServerHasTakenIt(t *testing.T) {
+	cfg := davAccount(engine.Params{"username": "me"})
+	for _, broken := range []error{nil, engine.Fail(engine.SecretLocked, "store", "", "")} {
+		k := &fakeKeyring{value: []byte("good")}
+		s := newSecrets()
+		s.keyring = k
+		faults := 0
+		s.begin(func(do func(context.Context)) {
+			s.mu.Unlock() // as another goroutine would
+			defer s.mu.Lock()
+			do(t.Context())
+		}, func(string, error) { faults++ })
+		if err := s.Set("work", "password", []byte("typed"), storeTrial); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := s.Of(cfg).Get(t.Context(), "password"); string(got) != "typed" || string(k.value) != "good" || s.State(cfg) != "session" {
+			t.Errorf("before the server has seen it: %q, and %q in the keyring, %s", got, k.value, s.State(cfg))
+		}
+		s.Rejected("work")
+		if string(k.value) != "good" {
+			t.Errorf("the server refused it, and the keyring has %q", k.value)
+		}
+		k.err = broken
+		s.Accepted("work")
+		want, state := map[bool]string{true: "typed", false: "good"}[broken == nil], map[bool]string{true: "stored", false: "session"}[broken == nil]
+		if string(k.value) != want || s.State(cfg) != state || (faults == 0) != (broken == nil) {
+			t.Errorf("the server took it: %q in the keyring, %s, %d faults", k.value, s.State(cfg), faults)
+		}
+		k.value = []byte("by hand")
+		s.Accepted("work")
+		if broken == nil && string(k.value) != "by hand" {
+			t.Error("it is stored again and again")
 		}
 	}
 }
