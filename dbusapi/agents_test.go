@@ -277,7 +277,10 @@ func TestWhatAnAgentIsAskedAboutIsOnTheBus(t *testing.T) {
 		}
 		return &conn.Reply{Body: []any{"later"}}, nil
 	})
-	for i := range 50 {
+	for i := range 3 {
+		for n := range 2000 { // the publisher has much to do before
+			b.host.account("work", func(a *engine.AccountState) { a.DisplayName = fmt.Sprint(i, n) })
+		}
 		id := fmt.Sprint("new", i)
 		b.host.publish(engine.ConflictChanged{State: conflictState(id, 1)})
 		if _, err := b.face.Agents().Conflict(t.Context(), id, engine.ConflictTexts{}); err != nil {

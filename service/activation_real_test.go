@@ -95,7 +95,7 @@ func TestTheBusStartsTheDaemonWhenItIsCalledAndAgainAfterItWasIdle(t *testing.T)
 }
 
 func TestNoneOfTenThousandCallsIsLostWhileOneDaemonLeavesAndTheNextComes(t *testing.T) {
-	activated(t).bombard(10000, 5)
+	activated(t).bombard(10000, 3)
 }
 
 // bombard makes calls from four programs at once while daemons leave, one after
