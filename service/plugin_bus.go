@@ -244,6 +244,15 @@ func (p *plugins) asked(id string) bool {
 	return false
 }
 
+// askOf asks the bus itself about a name.
+func (p *plugins) askOf(ctx context.Context, method, name string, into any) error {
+	r, err := p.bus.Call(ctx, busService, "/org/freedesktop/DBus", busService+"."+method, name)
+	if err != nil {
+		return err
+	}
+	return r.Store(into)
+}
+
 // askBus has the bus start the plugin, and asks it to come to our door.
 func (p *plugins) askBus(ctx context.Context, id string, account engine.AccountID) (net.Conn, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, activateTime)
@@ -251,15 +260,13 @@ func (p *plugins) askBus(ctx context.Context, id string, account engine.AccountI
 	name := pluginName + "." + id
 	var owner string
 	var pid uint32
-	r, err := p.bus.Call(ctx, busService, "/org/freedesktop/DBus", busService+".StartServiceByName", name, uint32(0))
+	_, err := p.bus.Call(ctx, busService, "/org/freedesktop/DBus", busService+".StartServiceByName", name, uint32(0))
 	for _, ask := range []struct {
 		method string
 		into   any
 	}{{"GetNameOwner", &owner}, {"GetConnectionUnixProcessID", &pid}} {
 		if err == nil {
-			if r, err = p.bus.Call(ctx, busService, "/org/freedesktop/DBus", busService+"."+ask.method, name); err == nil {
-				err = r.Store(ask.into)
-			}
+			err = p.askOf(ctx, ask.method, name, ask.into)
 		}
 	}
 	if err != nil {

@@ -29,12 +29,11 @@ type kept struct {
 	host     *pluginHost
 	account  engine.AccountID
 
-	state    string // as a PluginState has it
-	failure  engine.Failure
-	busName  string
-	starts   uint32
-	conn     *plugin.Conn
-	starting bool
+	state   string // as a PluginState has it
+	failure engine.Failure
+	busName string
+	starts  uint32
+	conn    *plugin.Conn
 }
 
 // open makes the account. Its plugin is started when it is first needed. An

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -211,6 +210,3 @@ func (p *plugins) forgive(id engine.AccountID) {
 	defer p.mu.Unlock()
 	delete(p.strikes, id)
 }
-
-// pluginOf is the plugin in the name of a kind.
-func pluginOf(kind string) (string, bool) { return strings.CutPrefix(kind, "plugin:") }

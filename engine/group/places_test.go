@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +106,7 @@ func (s *served) Meta(ctx context.Context) (engine.Meta, error) {
 func newServed(t testing.TB) *served {
 	srv := davtest.New(t, davtest.Options{})
 	s := &served{Storage: srv.Calendar("cal"), server: srv}
-	src, err := dav.New(dav.Options{URL: srv.URL + "/", Client: srv.Client(t).Transport.(http.RoundTripper)})
+	src, err := dav.New(dav.Options{URL: srv.URL + "/", Client: srv.Client(t).Transport})
 	if err != nil {
 		t.Fatal(err)
 	}

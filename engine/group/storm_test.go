@@ -93,7 +93,7 @@ func (h *house) commit() error {
 // newStorm begins a storm; with another clock it is the same storm under a clock
 // that jumps by months and years.
 func (h *house) newStorm(t testing.TB, seed uint64, otherClock bool) *storm {
-	time.Sleep(time.Now().Add(time.Hour).Truncate(time.Second).Sub(time.Now())) // at a full second
+	time.Sleep(time.Until(time.Now().Add(time.Hour).Truncate(time.Second))) // at a full second
 	r := rand.New(rand.NewPCG(seed, 11))
 	s := &storm{t: t, house: h, r: r, seed: seed, began: time.Now(), life: h.lives, before: map[int]int{}, let: map[string][]props{}}
 	if otherClock {
@@ -240,7 +240,7 @@ func (s *storm) rest() {
 	if s.seed%2 == 1 {
 		d += 25 * time.Hour
 	}
-	time.Sleep((time.Now().Add(d).Truncate(time.Second)).Sub(time.Now()))
+	time.Sleep(time.Until(time.Now().Add(d).Truncate(time.Second)))
 	if s.jumps == nil {
 		return
 	}

@@ -84,7 +84,7 @@ func (p *spy) wait() {
 	const others = 16
 	at := time.Now().Add(time.Duration(1 + p.r.Int64N(int64(200*time.Millisecond)))).UnixNano()
 	at += others - at%others + int64(p.n)
-	time.Sleep(time.Unix(0, at).Sub(time.Now()))
+	time.Sleep(time.Until(time.Unix(0, at)))
 }
 
 // faults are what may come of any call.

@@ -4,7 +4,6 @@ package storage_test
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +42,7 @@ func folder(t *testing.T, kind string) *shelf {
 
 func served(t *testing.T, kind string) *shelf {
 	srv := davtest.New(t, davtest.Options{})
-	src, err := dav.New(dav.Options{URL: srv.URL + "/", Client: srv.Client(t).Transport.(http.RoundTripper)})
+	src, err := dav.New(dav.Options{URL: srv.URL + "/", Client: srv.Client(t).Transport})
 	s := &shelf{T: t, src: src, server: srv}
 	s.must(err)
 	return s.open(kind)

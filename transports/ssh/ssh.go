@@ -71,7 +71,7 @@ func Dial(host string, o Options, command ...string) (*Host, error) {
 }
 
 func (h *Host) start(command []string) error {
-	h.cmd = h.ssh(nil, "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes", "-o", "ForwardX11=no",
+	h.cmd = h.ssh(context.Background(), "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes", "-o", "ForwardX11=no",
 		"-o", "StreamLocalBindMask=0177", "-T")
 	for _, word := range command {
 		h.cmd.Args = append(h.cmd.Args, quote(word))
@@ -96,9 +96,6 @@ func (h *Host) ssh(ctx context.Context, options ...string) *exec.Cmd {
 	args := append([]string{}, h.program[1:]...)
 	args = append(args, "-o", "ControlPath="+filepath.Join(h.dir, "m"))
 	args = append(append(args, options...), "--", h.name)
-	if ctx == nil {
-		return exec.Command(h.program[0], args...)
-	}
 	return exec.CommandContext(ctx, h.program[0], args...)
 }
 
