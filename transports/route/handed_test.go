@@ -90,13 +90,13 @@ func TestV15ADescriptorThatIsInTheMiddleOfSomethingIsGivenToNobodyElse(t *testin
 			c.Close()
 			c.Close() // twice is no harm
 		}
-		for _, f := range far {
-			f.Close()
-		}
 		if c, err := d.Dial(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "used up") {
 			t.Errorf("%s: got %v, %v", what, c, err)
 		}
 		h.Close()
+		for _, f := range far {
+			f.Close()
+		}
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
