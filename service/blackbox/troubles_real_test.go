@@ -11,8 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/godbus/dbus/v5"
+
+	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/davserver/davtest"
+	"davbus.org/davbus/engine/storage/memory"
 )
 
 // A world with every kind of trouble, and what a person reads who asks for it.
@@ -20,74 +24,80 @@ import (
 // read before it is believed.
 func TestEveryTroubleReadsWell(t *testing.T) {
 	srv := davtest.New(t, davtest.Options{})
-	work := srv.Calendar("cal")
 	h := newHouse(t, "home")
+	w := &troubles{house: h, server: srv, work: srv.Calendar("cal")}
 	h.config("accounts/work.yaml", "kind: dav\nurl: "+srv.URL+"/\n")
 	h.config("accounts/local.yaml", "kind: vdir\npath: ~/pim\n")
 	h.config("groups/home.yaml", "members: [work, local]\ninterval-sec: 0\n")
-	put := func(name, text string) { h.file("pim/cal/"+name+".ics", text) }
 	for n := range 16 {
-		put(fmt.Sprintf("day-%02d", n), entry(fmt.Sprintf("day-%02d", n), fmt.Sprint("Day ", n)))
+		w.put(fmt.Sprintf("day-%02d", n), entry(fmt.Sprintf("day-%02d", n), fmt.Sprint("Day ", n)))
 	}
-	put("lunch", entry("lunch", "Lunch"))
-	put("dinner", entry("dinner", "Dinner"))
+	w.put("lunch", entry("lunch", "Lunch"))
+	w.put("dinner", entry("dinner", "Dinner"))
 	h.start()
-	var told strings.Builder
-	type_ := func(args ...string) {
-		out, errs, code := h.davbus(args...)
-		fmt.Fprintf(&told, "$ davbus %s\n%s%s", strings.Join(args, " "), inOrder(out), withoutPhases(errs))
-		if code != 0 {
-			fmt.Fprintf(&told, "[exit %d]\n", code)
-		}
-		told.WriteString("\n")
-	}
-	type_("sync", "home")
-
-	// The same item in two ways, a deletion too many, and items that are none.
-	put("lunch", entry("lunch", "Lunch with Ann"))
-	work.Put("lunch.ics", []byte(entry("lunch", "Lunch with Bob")))
-	for n := range 12 {
-		work.Remove(engine.Ref(fmt.Sprintf("day-%02d.ics", n)))
-	}
-	put("dinner", entry("dinner", "Dinner at eight"))
-	put("twin-a", entry("twin", "Twin"))
-	put("twin-b", entry("twin", "Twin"))
-	put("nameless", strings.Replace(entry("x", "Nameless"), "UID:x\r\n", "", 1))
-	put("inner", strings.Replace(entry("inner", "Inner"), "VERSION", "BEGIN:VCALENDAR\r\nVERSION", 1)+"END:VCALENDAR\r\n")
-	put("forbidden", entry("forbidden", "Forbidden"))
-	srv.When(-1, func(r davtest.Request) bool {
-		return r.Method == "PUT" && strings.Contains(r.Path, "forbidden")
-	}, davtest.Status(403))
-	srv.When(-1, func(r davtest.Request) bool {
-		return r.Method == "PUT" && strings.Contains(r.Path, "nameless")
-	}, davtest.Status(400))
-	type_("sync", "home")
-	type_("problems")
-	type_("conflicts")
-	type_("held")
-	type_("why", "lunch")
-	type_("why", "local/cal", "dinner")
-	type_("why", "nobody")
-	type_("versions", "work/cal")
-	type_("log")
-
+	h.pause()
+	w.types("sync home")
+	w.begin()
+	w.types("sync home", "problems", "conflicts", "held", "why lunch", "why local/cal dinner", "why nobody", "versions work/cal", "log")
 	// And what a person does about it.
-	type_("repair", "local/cal", "--dry-run")
-	type_("repair", "local/cal")
+	w.types("repair local/cal --dry-run", "repair local/cal")
 	for _, name := range []string{"inner", "forbidden"} {
 		h.must(os.Remove(filepath.Join(h.Dir, "pim/cal", name+".ics")))
 	}
-	type_("resolve", "c1", "member:work/cal")
-	type_("held", "--restore", "home")
-	type_("undo", "2", "--dry-run")
-	type_("undo", "2")
-	type_("restore", "work/cal", "dinner.ics", "1")
-	type_("restore", "work/cal", "dinner.ics", "99")
-	type_("undo", "99")
-	type_("resolve", "c9", "newest")
-	type_("sync", "home")
-	type_("problems")
-	h.compare("testdata/troubles.txt", told.String())
+	w.types("resolve c1 member:work/cal", "held --restore home", "undo 2 --dry-run", "undo 2", "restore work/cal dinner.ics 1",
+		"restore work/cal dinner.ics 99", "undo 99", "resolve c9 newest", "sync home", "problems")
+	h.compare("testdata/troubles.txt", w.told.String())
+}
+
+// pause keeps the daemon from syncing by itself when it sees a folder change.
+func (h *house) pause() {
+	h.Helper()
+	h.Setenv("DBUS_SESSION_BUS_ADDRESS", h.bus.Address)
+	c, err := client.Dial(h.Context())
+	h.must(err)
+	defer c.Close()
+	h.must(c.Call(h.Context(), client.Root, client.Name+".Manager.Pause", []any{uint32(3600), map[string]dbus.Variant{}}))
+}
+
+type troubles struct {
+	*house
+	server *davtest.Server
+	work   *memory.Storage
+	told   strings.Builder
+}
+
+func (w *troubles) put(name, text string) { w.file("pim/cal/"+name+".ics", text) }
+
+// types runs commands as a person types them, and keeps what they say.
+func (w *troubles) types(commands ...string) {
+	w.Helper()
+	for _, command := range commands {
+		out, errs, code := w.davbus(strings.Fields(command)...)
+		fmt.Fprintf(&w.told, "$ davbus %s\n%s%s", command, inOrder(out), withoutPhases(errs))
+		if code != 0 {
+			fmt.Fprintf(&w.told, "[exit %d]\n", code)
+		}
+		w.told.WriteString("\n")
+	}
+}
+
+// begin makes the troubles: an item changed in two ways, deletions too many, and
+// items that are none, or not for that server.
+func (w *troubles) begin() {
+	w.put("lunch", entry("lunch", "Lunch with Ann"))
+	w.work.Put("lunch.ics", []byte(entry("lunch", "Lunch with Bob")))
+	for n := range 12 {
+		w.work.Remove(engine.Ref(fmt.Sprintf("day-%02d.ics", n)))
+	}
+	w.put("dinner", entry("dinner", "Dinner at eight"))
+	w.put("twin-a", entry("twin", "Twin"))
+	w.put("twin-b", entry("twin", "Twin"))
+	w.put("nameless", strings.Replace(entry("x", "Nameless"), "UID:x\r\n", "", 1))
+	w.put("inner", strings.Replace(entry("inner", "Inner"), "VERSION", "BEGIN:VCALENDAR\r\nVERSION", 1)+"END:VCALENDAR\r\n")
+	w.put("forbidden", entry("forbidden", "Forbidden"))
+	w.server.When(-1, func(r davtest.Request) bool {
+		return r.Method == "PUT" && strings.Contains(r.Path, "forbidden")
+	}, davtest.Status(403))
 }
 
 func entry(uid, summary string) string {

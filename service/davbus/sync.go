@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -70,6 +71,9 @@ func (r *runtime) followWith(f *client.Follower, job dbus.ObjectPath, items bool
 	}
 	bar := newBar(r)
 	defer bar.clear()
+	if items && p.Str("State") == "done" {
+		r.showPast(ctx, f, job)
+	}
 	for p.Str("State") != "done" {
 		s, err := f.Next(ctx)
 		if err != nil {
@@ -99,6 +103,23 @@ func (r *runtime) followWith(f *client.Follower, job dbus.ObjectPath, items bool
 		return err
 	}
 	return r.finish(job, report)
+}
+
+// showPast shows the items of a job that was done before it was watched: they were
+// sent before the watch was confirmed, and are here at once.
+func (r *runtime) showPast(ctx context.Context, f *client.Follower, job dbus.ObjectPath) {
+	ctx, done := context.WithTimeout(ctx, time.Second)
+	defer done()
+	for {
+		s, err := f.Next(ctx)
+		if err != nil {
+			return
+		}
+		if s.Path == job && s.Member == "Items" {
+			r.showItems(s)
+			return
+		}
+	}
 }
 
 func (r *runtime) showItems(s client.Signal) {
