@@ -155,7 +155,9 @@ func (w *writer) apply(ctx context.Context, tasks []*task) error {
 		engine.Outcome
 	}
 	var outcomes []done
-	for i, out := range w.m.Storage.Apply(ctx, writes) {
+	making, made := w.making(ctx)
+	defer made()
+	for i, out := range w.m.Storage.Apply(making, writes) {
 		if i < 0 || i >= len(tasks) {
 			w.m.end(out.Err)
 			break
@@ -166,6 +168,9 @@ func (w *writer) apply(ctx context.Context, tasks []*task) error {
 			w.m.end(out.Err)
 			break
 		}
+		if ctx.Err() != nil {
+			break // between two items
+		}
 	}
 	return w.set.Do(func(c *ledger.Change) error {
 		for _, o := range outcomes {
@@ -175,6 +180,19 @@ func (w *writer) apply(ctx context.Context, tasks []*task) error {
 		}
 		return nil
 	})
+}
+
+// making gives the context of writes: they end with the run, or only by force.
+func (w *writer) making(ctx context.Context) (making context.Context, made func()) {
+	if w.opt.Force == nil {
+		return ctx, func() {}
+	}
+	making, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(w.opt.Force, func() { cut(context.Cause(w.opt.Force)) })
+	return making, func() {
+		stop()
+		cut(nil)
+	}
 }
 
 // endsMember tells whether what befell one write will befell every other.

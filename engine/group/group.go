@@ -52,6 +52,10 @@ type Options struct {
 
 	// Decide settles one conflict.
 	Decide *Decision
+
+	// Force breaks off a write that is under way. While it has not ended, a run
+	// whose own context ends finishes that write first. nil: both at once.
+	Force context.Context
 }
 
 // A Decision is how a person settles one conflict.

@@ -34,7 +34,9 @@ type job struct {
 	timeout    time.Duration // never changed
 	regain     chan struct{} // closed when the keys that were let go are held again
 	stopping   bool
-	cancel     context.CancelCauseFunc
+	stop       context.CancelCauseFunc // ends it once a write under way is done
+	cancel     func(cause error)       // ends it at once
+	force      context.Context         // ends with cancel
 	progress   *progress
 	told       atomic.Bool // a message about its progress is on the way
 	watchCause engine.AccountID
@@ -134,7 +136,12 @@ func (k *Keeper) working() (n int) {
 
 func (k *Keeper) startJob(j *job) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), unattended{}, j.auto))
-	j.cancel = cancel
+	force, cut := context.WithCancelCause(context.Background())
+	j.stop, j.force = cancel, force
+	j.cancel = func(cause error) {
+		cancel(cause)
+		cut(cause)
+	}
 	k.running = append(k.running, j)
 	j.st.State, j.st.Started = "running", k.now()
 	j.st.Report.Started = j.st.Started
@@ -144,8 +151,9 @@ func (k *Keeper) startJob(j *job) {
 	k.emitJob(j)
 	k.work.Go(func() {
 		defer cancel(nil)
+		defer cut(nil)
 		if j.timeout > 0 {
-			timer := time.AfterFunc(j.timeout, func() { cancel(errTimeout) })
+			timer := time.AfterFunc(j.timeout, func() { j.cancel(errTimeout) })
 			defer timer.Stop()
 		}
 		var looking atomic.Uint32 // requests, beside those that sets count
@@ -204,9 +212,3 @@ func (k *Keeper) oneMore(ctx context.Context, j *job) bool {
 	}
 	return ctx.Err() == nil
 }
-
-// finishJob puts away a job that has ended.
-// Cancel asks a job to stop at the next item; one that has ended stays as it is.
-// cancelJob stops a job: one that waits ends at once.
-// Report gives the numbers of a job, so far or at its end.
-// tellProgress publishes how far a job has come.

@@ -7,6 +7,7 @@ import (
 	"davbus.org/davbus/engine"
 )
 
+// finishJob puts away a job that has ended.
 func (k *Keeper) finishJob(j *job, v verdict) {
 	k.running = slices.DeleteFunc(k.running, func(r *job) bool { return r == j })
 	k.endJob(j, v)
@@ -41,11 +42,13 @@ func (k *Keeper) forgetJob() {
 	k.finished = k.finished[1:]
 }
 
+// Cancel asks a job to stop at the next item, and with force at once: a write
+// that is under way is broken off then. One that has ended stays as it is.
 func (k *Keeper) Cancel(id engine.JobID, force bool) error {
 	return k.ask(func() error {
 		for _, j := range slices.Concat(k.running, k.queue) {
 			if j.st.ID == id {
-				k.cancelJob(j)
+				k.stopJob(j, force)
 				return nil
 			}
 		}
@@ -57,7 +60,11 @@ func (k *Keeper) Cancel(id engine.JobID, force bool) error {
 	})
 }
 
-func (k *Keeper) cancelJob(j *job) {
+// cancelJob stops a job at once.
+func (k *Keeper) cancelJob(j *job) { k.stopJob(j, true) }
+
+// stopJob stops a job: one that waits ends at once.
+func (k *Keeper) stopJob(j *job, force bool) {
 	if i := slices.Index(k.queue, j); i >= 0 {
 		k.queue = slices.Delete(k.queue, i, i+1)
 		v := verdict{result: engine.Cancel, failure: engine.FailureOf(engine.Fail(engine.Cancelled, j.st.Kind, "", "%w", errAsked)), report: j.st.Report}
@@ -73,9 +80,12 @@ func (k *Keeper) cancelJob(j *job) {
 		j.st.State, j.st.Cancellable, j.joinable = "cancelling", false, false
 		k.emitJob(j)
 	}
-	j.cancel(errAsked)
+	if j.stop(errAsked); force {
+		j.cancel(errAsked)
+	}
 }
 
+// Report gives the numbers of a job, so far or at its end.
 func (k *Keeper) Report(id engine.JobID) (r engine.Report, err error) {
 	err = k.ask(func() error {
 		for _, j := range slices.Concat(k.running, k.queue) {
@@ -103,6 +113,7 @@ func (k *Keeper) pastReport(id engine.JobID) (engine.Report, error) {
 	return r, err
 }
 
+// tellProgress publishes how far a job has come.
 func (k *Keeper) tellProgress(j *job) {
 	if p := j.progress.now(); slices.Contains(k.running, j) && !reflect.DeepEqual(p, j.st.Progress) {
 		j.st.Progress = p

@@ -220,7 +220,7 @@ func (k *Keeper) runSet(ctx context.Context, j *job, o syncOrder, cfg engine.Gro
 		run.err = cancelled("sync", string(cfg.ID), ctx)
 	default:
 		opt := o.options
-		opt.Job, opt.DryRun, opt.Slow = j.st.ID, o.dry, o.slow
+		opt.Job, opt.DryRun, opt.Slow, opt.Force = j.st.ID, o.dry, o.slow, j.force
 		if opt.Only != "" {
 			opt.Only = s.memberNamed(string(opt.Only))
 		}

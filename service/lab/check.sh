@@ -45,7 +45,7 @@ further() {
 	go test -tags "real further" -run Further -timeout 14m -v $(grep -lr '^//go:build real && further' --include '*_test.go' . | xargs -n 1 dirname | sort -u)
 }
 
-# The parts of make soak. A million random worlds of the planner.
+# The parts of make soak. Ten million random worlds of the planner.
 worlds() { DAVBUS_WORLDS=10000000 go test -count=1 -timeout 30m -v -run RandomWorlds ./engine/plan; }
 # 100,000 seeds of the simulator: storms of edits, faults, crashes and late members.
 storms() { DAVBUS_STORMS=100000 go test -count=1 -timeout 90m -v -run Storm ./engine/group; }
