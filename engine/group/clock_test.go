@@ -121,3 +121,32 @@ func TestAnEditBeforeTheReadBackIsNotTakenForTheServersRewriting(t *testing.T) {
 		}
 	}
 }
+
+// An item that somebody holds (423) waits; nothing of the write is left behind.
+func TestABusyItemIsTriedAgainAndLeavesNoTrace(t *testing.T) {
+	w, now := withClock(t, 2)
+	w.put(0, "1", "one")
+	w.put(0, "2", "two")
+	w.sync()
+	busy := true
+	w.stores[1].Before = func(c memory.Call) error {
+		if c.Name == "replace" && c.Ref == "1" && busy {
+			return engine.Fail(engine.Busy, "replace", "1", "locked")
+		}
+		return nil
+	}
+	w.put(0, "1", "uno")
+	w.put(0, "2", "dos")
+	w.sync()
+	w.want(1, "1=one 2=dos")
+	if p, h := w.problems(), w.history(); len(p) != 1 || len(h) != 1 {
+		t.Errorf("problems %+v, history %v", p, h)
+	}
+	busy = false
+	*now = now.Add(time.Hour)
+	w.sync()
+	w.all("1=uno 2=dos")
+	if p := w.problems(); len(p) > 0 {
+		t.Errorf("problems %+v", p)
+	}
+}
