@@ -80,7 +80,7 @@ func (m *mortal) account() *remote.Source {
 	}})
 }
 
-// stores are the two calendars, of the plugin and of this process.
+// items are the names in a calendar, by UID.
 func items(s *memory.Storage) map[string]string {
 	all := map[string]string{}
 	for _, text := range s.Texts() {
