@@ -3,7 +3,6 @@
 package plugin_test
 
 import (
-	"net/http"
 	"testing"
 
 	"davbus.org/davbus/engine"
@@ -14,7 +13,7 @@ import (
 func TestFurtherAServerKeepsItsPromisesOverTheWire(t *testing.T) {
 	promises(t, "dav", engine.Calendar, func(t testing.TB) engine.Source {
 		server := davtest.New(t, davtest.Options{})
-		source, err := dav.New(dav.Options{URL: server.URL + "/", Client: server.Client(t).Transport.(http.RoundTripper)})
+		source, err := dav.New(dav.Options{URL: server.URL + "/", Client: server.Client(t).Transport})
 		if err != nil {
 			t.Fatal(err)
 		}

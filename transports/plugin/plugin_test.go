@@ -87,7 +87,7 @@ func behave(how string) {
 	case "progress":
 		for in.Decode(&request) == nil {
 			for range 5 {
-				time.Sleep(60 * time.Millisecond)
+				time.Sleep(400 * time.Millisecond)
 				line(fmt.Sprintf(`{"jsonrpc":"2.0","method":"$/progress","params":{"id":%d}}`, request.ID))
 			}
 			line(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":1}`, request.ID))
@@ -238,7 +238,7 @@ func TestTimeLimit(t *testing.T) {
 }
 
 func TestProgressExtendsTheTime(t *testing.T) {
-	c := run(t, "progress", Options{Timeouts: Timeouts{"x": 200 * time.Millisecond}})
+	c := run(t, "progress", Options{Timeouts: Timeouts{"x": 1500 * time.Millisecond}})
 	if err := c.Call(t.Context(), "x", nil, nil); err != nil {
 		t.Errorf("a call that told progress all the time: %v", err)
 	}
