@@ -231,3 +231,18 @@ func TestAMergedItemMayComeByDescriptor(t *testing.T) {
 	// No other method takes one.
 	b.fails(invalidArgs, path, ifConflict+".GetVersions", opts("x-fd", send("x")))
 }
+
+func TestAJobThatStillRunsAndItsReadersHoldUpNoEnd(t *testing.T) {
+	b := open(t)
+	fdOf(t, b.must(Root+"/job/42", ifJob+".OpenEvents", none))
+	ended := make(chan error, 1)
+	go func() { ended <- b.stop() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not end while a reader of events is there")
+	}
+}

@@ -79,8 +79,9 @@ func (r *eventReader) push(l line) {
 	}
 }
 
-// write carries lines to the reader until the job has ended or the reader is gone.
-func (r *eventReader) write(backlog []line) {
+// write carries lines to the reader until the job has ended, the reader is gone,
+// or the service closes.
+func (r *eventReader) write(closing <-chan struct{}, backlog []line) {
 	defer r.conn.Close()
 	out := json.NewEncoder(r.conn)
 	for _, l := range backlog {
@@ -88,8 +89,13 @@ func (r *eventReader) write(backlog []line) {
 			return
 		}
 	}
-	for l := range r.lines {
-		if r.tellLost(out) != nil || out.Encode(l) != nil {
+	for ended := false; !ended; {
+		select {
+		case l, more := <-r.lines:
+			if ended = !more; more && (r.tellLost(out) != nil || out.Encode(l) != nil) {
+				return
+			}
+		case <-closing:
 			return
 		}
 	}
@@ -178,7 +184,7 @@ func (f *Face) openEvents(j *job, replay bool, release func()) (*os.File, error)
 		defer s.drop(r)
 		stop := context.AfterFunc(f.closing, func() { conn.Close() })
 		defer stop()
-		r.write(backlog)
+		r.write(f.closing.Done(), backlog)
 	})
 	return file, nil
 }
