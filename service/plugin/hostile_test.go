@@ -136,9 +136,9 @@ func TestAHostilePluginHarmsNobodyElse(t *testing.T) {
 			t.Parallel()
 			done := make(chan struct{}, 10)
 			starts := 0
-			patience := time.Minute
+			times := child.Timeouts{"get_changes": time.Minute, "finalize": time.Second}
 			if slices.Contains(attack.want, engine.Timeout) {
-				patience = time.Second
+				times = child.Timeouts{"get_changes": time.Second, "committed_all": time.Second, "sync_done": time.Second, "disconnect": time.Second, "finalize": time.Second}
 			}
 			account := remote.New(remote.Options{Account: "p", Host: host{}, Limits: remote.Limits{Bytes: 1 << 20}, Dial: func(_ context.Context, to *remote.Source) (remote.Caller, error) {
 				ours, theirs := net.Pipe()
@@ -147,7 +147,7 @@ func TestAHostilePluginHarmsNobodyElse(t *testing.T) {
 					(&hostile{theirs, bufio.NewReader(theirs)}).serve(attack.do)
 					done <- struct{}{}
 				}()
-				return child.Attach(ours, child.Options{Notify: to.Notify, Handle: to.Handle, Timeouts: child.Timeouts{"get_changes": patience, "finalize": time.Second}}), nil
+				return child.Attach(ours, child.Options{Notify: to.Notify, Handle: to.Handle, Timeouts: times}), nil
 			}})
 			s := newSetIn(t, account, filled(2), filled(0))
 			b := s.members[2].Storage.(*memory.Storage)
