@@ -19,10 +19,32 @@ import (
 	"davbus.org/davbus/service/lab"
 )
 
+// watchSecrets writes down the bus of a test and demands, at its end, that the
+// password of every server here was neither on it nor in the log.
+func (d *rig) watchSecrets() {
+	d.Helper()
+	read, _ := d.monitor()
+	d.Cleanup(func() {
+		for where, text := range map[string]string{"the bus": string(read()), "the log": d.log.String()} {
+			if strings.Contains(text, lab.AlicePassword) {
+				d.Errorf("the password was on %s", where)
+			}
+		}
+	})
+}
+
 // record writes down every message of the bus until stop.
 func (d *rig) record() (stop func() []byte) {
 	d.Helper()
-	path := filepath.Join(d.Dir, "recording")
+	read, seen := d.monitor()
+	return func() []byte { seen("org.example.End"); return read() }
+}
+
+// monitor writes down the bus. read gives what is written so far, seen waits for
+// all until now.
+func (d *rig) monitor() (read func() []byte, seen func(mark string)) {
+	d.Helper()
+	path := filepath.Join(d.TempDir(), "recording")
 	out, err := os.Create(path)
 	d.must(err)
 	cmd := exec.Command("dbus-monitor", "--address", d.bus.Address, "--binary")
@@ -32,12 +54,12 @@ func (d *rig) record() (stop func() []byte) {
 	conn, err := dbus.Connect(d.bus.Address)
 	d.must(err)
 	d.Cleanup(func() { conn.Close() })
-	read := func() []byte {
+	read = func() []byte {
 		text, err := os.ReadFile(path)
 		d.must(err)
 		return text
 	}
-	seen := func(mark string) {
+	seen = func(mark string) {
 		d.Helper()
 		if !lab.Within(patience, func() bool {
 			conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, mark)
@@ -47,7 +69,7 @@ func (d *rig) record() (stop func() []byte) {
 		}
 	}
 	seen("org.example.Begin")
-	return func() []byte { seen("org.example.End"); return read() }
+	return read, seen
 }
 
 // broadcasts are the signals to everybody in a recording, as text, and how many

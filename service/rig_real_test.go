@@ -79,6 +79,9 @@ func home(t testing.TB, services ...string) *rig {
 	bus := lab.Bus(t, services...)
 	d := homeAt(t, bus.Address)
 	d.bus = bus
+	if _, benchmark := t.(*testing.B); !benchmark { // it would be slower
+		d.watchSecrets()
+	}
 	return d
 }
 

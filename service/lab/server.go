@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -14,7 +15,7 @@ import (
 
 // Users of the servers. Xandikos asks for no login and has Alice alone.
 const (
-	Alice, AlicePassword = "alice", "secret-a"
+	Alice, AlicePassword = "alice", "planted-secret-a"
 	Bob, BobPassword     = "bob", "secret-b"
 )
 
@@ -94,6 +95,9 @@ func xandikos(t T, network string) *Server {
 		t.Fatalf("cannot make xandikos's folder: %v", err)
 	}
 	s.run = func(s *Server) (*Program, error) {
+		if err := unlock(s.Data); err != nil {
+			return nil, err
+		}
 		args := []string{"-d", s.Data, "--defaults", "--current-user-principal", "/alice/", "-l", s.addr}
 		if network == "tcp" {
 			host, port, err := net.SplitHostPort(s.addr)
@@ -106,6 +110,17 @@ func xandikos(t T, network string) *Server {
 	}
 	s.begin()
 	return s
+}
+
+// unlock removes the lock files that a killed git leaves in its repositories: it
+// refuses every write until whoever runs it has done so.
+func unlock(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".lock") {
+			return err
+		}
+		return os.Remove(path)
+	})
 }
 
 // begin starts a server for the first time and the forwarding to it.
