@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +29,7 @@ import (
 // gets from whoever starts it.
 func TestMain(m *testing.M) {
 	if os.Getenv("DAVBUS_TEST_DAEMON") == "" {
-		goleak.VerifyTestMain(m)
+		goleak.VerifyTestMain(counted{m})
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -36,6 +38,37 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// counted are tests that leave as many descriptors open as they found.
+type counted struct{ m *testing.M }
+
+func (c counted) Run() int {
+	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		l.Close() // the runtime's own descriptors are open from now on
+	}
+	before := descriptors()
+	code := c.m.Run()
+	if !lab.Within(patience, func() bool {
+		runtime.GC() // pipes that the library keeps for a while
+		return len(descriptors()) <= len(before)
+	}) {
+		fmt.Fprintf(os.Stderr, "descriptors before all tests: %q, after: %q\n", before, descriptors())
+		return max(code, 1)
+	}
+	return code
+}
+
+// descriptors are the open ones, as the kernel names them.
+func descriptors() []string {
+	open, _ := filepath.Glob("/proc/self/fd/*")
+	names := make([]string, 0, len(open))
+	for _, fd := range open {
+		if name, err := os.Readlink(fd); err == nil { // not the one that was read with
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // patience bounds what is waited for.
