@@ -17,6 +17,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"davbus.org/davbus/dbusapi/client"
+	"davbus.org/davbus/service/lab"
 	"davbus.org/davbus/transports/peer"
 )
 
@@ -70,7 +71,7 @@ func (d *rig) everySocket() map[string]string {
 	d.must(err)
 	_, err = d.c.Register(d.Context(), "desk", client.Options{"public": true})
 	d.must(err)
-	d.must(d.c.Offer(d.Context(), "desk", "echo", echoService(d.T, "tcp", "127.0.0.1:0"), client.Options{}))
+	d.must(d.c.Offer(d.Context(), "desk", "echo", lab.Echo(d.T, "tcp", "127.0.0.1:0"), client.Options{}))
 
 	run := filepath.Join(d.Runtime, "davbus")
 	all := map[string]string{"control": "unix:" + run + "/control", "introductions": "unix:" + run + "/intro", "plugins": "unix:" + run + "/plugins", "OCapN": "unix:" + run + "/ocapn"}

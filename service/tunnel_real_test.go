@@ -3,47 +3,20 @@
 package service
 
 import (
-	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/service/lab"
 )
 
-// echoService answers "heard " and what it was sent, at the end of that.
-func echoService(t testing.TB, network, address string) string {
-	t.Helper()
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var work sync.WaitGroup
-	work.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			work.Go(func() {
-				defer c.Close()
-				got, _ := io.ReadAll(c)
-				io.WriteString(c, "heard "+string(got))
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); work.Wait() })
-	return network + ":" + l.Addr().String()
-}
-
 func TestRealT13TakingByBusctlAndByADescriptor(t *testing.T) {
 	d := home(t)
 	d.start()
 	_, err := d.c.Register(t.Context(), "desk", client.Options{"public": true})
 	d.must(err)
-	d.must(d.c.Offer(t.Context(), "desk", "echo", echoService(t, "tcp", "127.0.0.1:0"), client.Options{"path": "/x"}))
+	d.must(d.c.Offer(t.Context(), "desk", "echo", lab.Echo(t, "tcp", "127.0.0.1:0"), client.Options{"path": "/x"}))
 	out := tool(t, "", "busctl", "--address="+d.bus.Address, "call", client.Name, string(client.Root), client.Name+".Introducer", "Take", "ssa{sv}", "desk", "echo", "1", "keep", "b", "true")
 	if !strings.Contains(out, `"path" s "/x"`) {
 		t.Errorf("busctl says %s", out)

@@ -163,7 +163,7 @@ func TestFurtherT19ProxiesTunnelsSecretsAndTheControlSocketOfAnotherMachine(t *t
 	}
 	stop()
 
-	offer, _ := far.begins(nil, "tunnel", "offer", "desk", "echo", echoService(t, "tcp", "127.0.0.1:0"))
+	offer, _ := far.begins(nil, "tunnel", "offer", "desk", "echo", lab.Echo(t, "tcp", "127.0.0.1:0"))
 	far.reads(offer, "desk")
 	if got := v.must("", "tunnel", "list"); !strings.Contains(got, "desk") {
 		t.Errorf("listed %q", got)

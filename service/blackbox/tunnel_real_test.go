@@ -20,31 +20,6 @@ import (
 	"davbus.org/davbus/service/lab"
 )
 
-// echoService answers "heard " and what it was sent, at the end of that.
-func echoService(t *testing.T, network, address string) string {
-	t.Helper()
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var work sync.WaitGroup
-	work.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			work.Go(func() {
-				defer c.Close()
-				got, _ := io.ReadAll(c)
-				io.WriteString(c, "heard "+string(got))
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); work.Wait() })
-	return network + ":" + l.Addr().String()
-}
-
 // begins starts the command line and gives its lines as they come. It goes on
 // until stop, as ^C ends it.
 func (h *house) begins(env []string, args ...string) (lines *bufio.Scanner, stop func()) {
@@ -93,7 +68,7 @@ type taken struct {
 func TestT13T14T15T18TunnelsByTheCommandLine(t *testing.T) {
 	h := newHouse(t, "desk")
 	h.start()
-	for _, target := range []string{echoService(t, "tcp", "127.0.0.1:0"), echoService(t, "unix", filepath.Join(h.Runtime, "service"))} {
+	for _, target := range []string{lab.Echo(t, "tcp", "127.0.0.1:0"), lab.Echo(t, "unix", filepath.Join(h.Runtime, "service"))} {
 		offer, withdraw := h.begins(nil, "tunnel", "offer", "desk", "echo", target, "--param", "screen=1")
 		h.reads(offer, "desk")
 		if got, _, _ := h.davbus("tunnel", "list", "--json"); !strings.Contains(got, `"name": "desk"`) || !strings.Contains(got, `"screen": "1"`) || strings.Contains(got, target) {
