@@ -178,34 +178,37 @@ func TestNewestWhereAllTell(t *testing.T) {
 }
 
 func TestScenario82AConflictCommand(t *testing.T) {
-	w := newWorld(t, 2)
-	w.rules.Policy = "command"
-	tests := []struct {
-		name, script, want string
-		problems           int
-	}{
-		{"settles", `cp "$1" "$2"`, "1=left", 0},
-		{"does not make them equal", `true`, "", 0},
-		{"says no", `cp "$1" "$2"; exit 1`, "", 0},
-		{"makes something else", `echo hello >"$1"; cp "$1" "$2"`, "", 0},
+	for _, tt := range []struct{ name, script, want string }{
+		{"settles", `cp "$1" "$2"`, "1=left"},
+		{"knows what was agreed", `grep -q SUMMARY:one "$DAVBUS_BASE" && cp "$2" "$1"`, "1=right"},
+		{"does not make them equal", `true`, ""},
+		{"says no", `cp "$1" "$2"; exit 1`, ""},
+		{"makes something else", `echo hello >"$1"; cp "$1" "$2"`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			over(t, 2, func(t *testing.T, w *world) {
+				w.rules.Policy, w.rules.Command = "command", []string{"sh", "-c", tt.script, "sh"}
+				w.put(0, "1", "one")
+				w.sync()
+				w.put(0, "1", "left")
+				w.put(1, "1", "right")
+				w.sync()
+				if tt.want != "" {
+					w.all(tt.want)
+					w.quiet()
+				} else if len(w.conflicts()) != 1 || w.has(0) == w.has(1) {
+					t.Errorf("a has %q, b %q, conflicts %v", w.has(0), w.has(1), w.conflicts())
+				}
+			})
+		})
 	}
-	for _, tt := range tests {
-		w := newWorld(t, 2)
-		w.rules.Policy, w.rules.Command = "command", []string{"sh", "-c", tt.script, "sh"}
+	over(t, 2, func(t *testing.T, w *world) {
+		w.rules.Policy, w.rules.Command = "command", []string{"/no/such/program"}
 		w.put(0, "1", "left")
 		w.put(1, "1", "right")
 		w.sync()
-		if tt.want != "" {
-			w.all(tt.want)
-		} else if len(w.conflicts()) != 1 || w.has(0) == w.has(1) {
-			t.Errorf("%s: a has %q, b %q, conflicts %v", tt.name, w.has(0), w.has(1), w.conflicts())
+		if p := w.problems(); len(p) != 1 || p[0].Failure.Kind != engine.InvalidConfig || len(w.conflicts()) != 1 {
+			t.Errorf("problems %+v", p)
 		}
-	}
-	w.rules.Command = []string{"/no/such/program"}
-	w.put(0, "1", "left")
-	w.put(1, "1", "right")
-	w.sync()
-	if p := w.problems(); len(p) != 1 || p[0].Failure.Kind != engine.InvalidConfig || len(w.conflicts()) != 1 {
-		t.Errorf("problems %+v", p)
-	}
+	})
 }

@@ -1,4 +1,4 @@
-package group
+package group_test
 
 import (
 	"testing"
@@ -6,4 +6,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tidied{m}) }
+
+// tidied ends the real servers once all tests are over.
+type tidied struct{ *testing.M }
+
+func (m tidied) Run() int {
+	defer stopServers()
+	return m.M.Run()
+}

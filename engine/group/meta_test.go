@@ -36,9 +36,14 @@ func TestScenario84MetadataGoEitherWay(t *testing.T) {
 		if n := w.places[0].Counts().SetMeta + w.places[1].Counts().SetMeta; n > 0 {
 			t.Errorf("%d writes for nothing", n)
 		}
-		w.places[1].EditMeta(engine.MetaColor, "", false)
-		w.sync()
-		w.both(engine.MetaColor, "")
+		for remover := range 2 {
+			w.places[remover].EditMeta(engine.MetaColor, "", false)
+			w.sync()
+			w.both(engine.MetaColor, "")
+			w.places[0].EditMeta(engine.MetaColor, "#0000FF", true) // and may have one again
+			w.sync()
+			w.both(engine.MetaColor, "#0000FF")
+		}
 	})
 }
 

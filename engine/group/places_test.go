@@ -31,9 +31,21 @@ type place interface {
 	ResetCounts()
 }
 
-// over runs a scenario over members in memory, and over real folders and real
-// HTTP servers, both ways round.
+// over runs a scenario over members in memory, over real folders and real HTTP
+// servers, both ways round, and with the tag real over a folder and a calendar on
+// each of the servers that people have.
 func over(t *testing.T, members int, scenario func(t *testing.T, w *world)) {
+	overOurs(t, members, scenario)
+	for _, name := range distantServers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, realWorld(t, []string{"folder", name, "folder"}[:members]...))
+		})
+	}
+}
+
+// overOurs is over for scenarios that the other servers do not let happen.
+func overOurs(t *testing.T, members int, scenario func(t *testing.T, w *world)) {
 	kinds := []string{"folder", "server", "folder"}
 	t.Run("memory", func(t *testing.T) { scenario(t, newWorld(t, members)) })
 	t.Run("folder, server", func(t *testing.T) { t.Parallel(); scenario(t, realWorld(t, kinds[:members]...)) })
@@ -66,6 +78,11 @@ func (w *world) furnish(t *testing.T, kinds ...string) {
 		if kind == "folder" {
 			f := newFolder(t)
 			w.stores[i], w.places[i], m.Storage, m.Identity = nil, f, f.counting, f.identity
+			continue
+		}
+		if kind != "server" {
+			d := newDistant(t, kind)
+			w.stores[i], w.places[i], m.Storage, m.Identity = nil, d, d.counting, d.identity
 			continue
 		}
 		s := newServed(t)
@@ -121,13 +138,17 @@ func counted(t testing.TB, src engine.Source) (*counting, string) {
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
-	st, err := src.Open(all[0])
+	return opened(t, src, all[0]), all[0].Identity
+}
+
+func opened(t testing.TB, src engine.Source, found engine.Collection) *counting {
+	st, err := src.Open(found)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &counting{Storage: st, meta: st.(engine.MetaStorage)}
 	c.tracker, _ = st.(engine.Tracker)
-	return c, all[0].Identity
+	return c
 }
 
 // A counting storage counts what the engine asks of another.

@@ -41,7 +41,7 @@ func TestScenario15AnEmptiedMemberEmptiesNobody(t *testing.T) {
 }
 
 func TestScenario16ItemsWithoutUID(t *testing.T) {
-	over(t, 2, func(t *testing.T, w *world) {
+	overOurs(t, 2, func(t *testing.T, w *world) {
 		w.places[0].Put("x", event("", "one"))
 		w.places[1].Put("y", event("", "two"))
 		w.sync()
@@ -185,6 +185,10 @@ func TestScenario24ARenameIsNoChange(t *testing.T) {
 
 func TestScenario25AnyUID(t *testing.T) {
 	for _, uid := range []string{"ä", "a b", "кириллица", "a/b", "\xe9", "%0A", strings.Repeat("x", 1800)} {
+		over := over
+		if uid == "\xe9" { // Radicale takes it for Latin-1, Xandikos for nothing
+			over = overOurs
+		}
 		over(t, 2, func(t *testing.T, w *world) {
 			w.put(0, uid, "one")
 			w.sync()

@@ -1,6 +1,7 @@
 package group_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/davserver/davtest"
 	"davbus.org/davbus/engine/group"
+	"davbus.org/davbus/engine/item"
 )
 
 // Random edits and syncs of a folder and a server that tells etags wrongly,
@@ -130,7 +132,7 @@ func TestScenario38WhatMovesBetweenComponentsIsAChange(t *testing.T) {
 		} {
 			w.places[0].Put("1", text)
 			w.sync()
-			if got := string(w.text(1, "1")); got != string(text) {
+			if got := w.text(1, "1"); !bytes.Equal(got, text) && !(w.distant(1) && item.Sum(got) == item.Sum(text)) {
 				t.Errorf("change %d did not arrive: %s", i, got)
 			}
 		}

@@ -115,7 +115,15 @@ func TestScenario6FurtherRunsReadFetchAndWriteNothing(t *testing.T) {
 }
 
 func TestScenario6WhatDidNotMoveIsNotEvenAsked(t *testing.T) {
-	w := newWorldOnDisk(t, 3)
+	t.Run("memory", func(t *testing.T) { asksNobody(t, newWorldOnDisk(t, 3)) })
+	t.Run("folder, server, folder", func(t *testing.T) {
+		w := newWorldOnDisk(t, 3)
+		w.furnish(t, "folder", "server", "folder")
+		asksNobody(t, w)
+	})
+}
+
+func asksNobody(t *testing.T, w *world) {
 	for i := range 5 {
 		w.put(i%3, fmt.Sprint(i), "x")
 	}
@@ -135,8 +143,8 @@ func TestScenario6WhatDidNotMoveIsNotEvenAsked(t *testing.T) {
 	if now, err := os.ReadFile(w.path + "-wal"); err != nil || !bytes.Equal(log, now) {
 		t.Errorf("something was written to the ledger (%v)", err)
 	}
-	for i, s := range w.stores {
-		if c := s.Counts(); c != (memory.Counts{}) {
+	for i, p := range w.places {
+		if c := p.Counts(); c != (memory.Counts{}) {
 			t.Errorf("%s was asked: %+v", w.members[i].ID, c)
 		}
 	}

@@ -130,7 +130,15 @@ func TestOneWay(t *testing.T) {
 }
 
 func TestScenario36ADryRunNamesWhatItWouldDoAndTouchesNothing(t *testing.T) {
-	w := newWorldOnDisk(t, 2)
+	t.Run("memory", func(t *testing.T) { runsDry(t, newWorldOnDisk(t, 2)) })
+	t.Run("folder, server", func(t *testing.T) {
+		w := newWorldOnDisk(t, 2)
+		w.furnish(t, "folder", "server")
+		runsDry(t, w)
+	})
+}
+
+func runsDry(t *testing.T, w *world) {
 	w.put(0, "1", "one")
 	w.put(0, "2", "two")
 	w.put(0, "3", "three")

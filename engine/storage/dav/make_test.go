@@ -2,6 +2,7 @@ package dav_test
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -118,5 +119,34 @@ func TestAKeyThatIsNotKeptIsNotSupportedWhateverTheServerSays(t *testing.T) {
 		if err := st.SetMeta(t.Context(), engine.MetaColor, "#112233", true); !engine.IsKind(err, engine.AuthFailed) {
 			t.Errorf("401: %v", err)
 		}
+	}
+}
+
+// Xandikos answers a removal with 500, and takes an empty value for one.
+func TestAKeyIsRemovedFromAServerThatBreaksOverRemovals(t *testing.T) {
+	s, _, st, _ := filled(t, 1, davtest.Options{})
+	for _, key := range []engine.MetaKey{engine.MetaColor, engine.MetaName, engine.MetaOrder} {
+		if err := st.SetMeta(t.Context(), key, map[bool]string{true: "#445566", false: "7"}[key == engine.MetaColor], true); err != nil {
+			t.Fatal(err)
+		}
+		s.Always("PROPPATCH", func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil || bytes.Contains(body, []byte(":remove>")) {
+					http.Error(w, "it breaks", http.StatusInternalServerError)
+					return
+				}
+				body = bytes.ReplaceAll(body, []byte("D:set>"), []byte("D:remove>")) // of what is empty
+				r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+				next.ServeHTTP(w, r)
+			})
+		})
+		if err := st.SetMeta(t.Context(), key, "", false); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if m, err := st.Meta(t.Context()); err != nil || m[key] != "" {
+			t.Errorf("%s is still %q, %v", key, m[key], err)
+		}
+		s.Heal()
 	}
 }

@@ -99,9 +99,19 @@ func (st *Storage) Meta(ctx context.Context) (engine.Meta, error) {
 	return m, err
 }
 
-// SetMeta stores one key, or removes it, and looks whether that was done: some
-// servers say so of what they do not keep, and some break over what they cannot.
+// SetMeta stores one key, or removes it. Where a removal is refused, an empty value
+// may be taken for one: Xandikos answers the first with 500 and does the second.
 func (st *Storage) SetMeta(ctx context.Context, key engine.MetaKey, value string, set bool) error {
+	err := st.tryMeta(ctx, key, value, set)
+	if !set && engine.IsKind(err, engine.NotSupported) && st.tryMeta(ctx, key, "", true) == nil {
+		return nil
+	}
+	return err
+}
+
+// tryMeta does so in one way and looks whether it was done: some servers say so of
+// what they do not keep, and some break over what they cannot.
+func (st *Storage) tryMeta(ctx context.Context, key engine.MetaKey, value string, set bool) error {
 	op := "set the " + string(key) + " of"
 	props := metaProps(key, st.c.Kind)
 	if props == nil {
