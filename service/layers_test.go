@@ -54,7 +54,7 @@ var layers = map[string][]string{
 	"service": anything,
 	// The command line is one client among many: what it can do, any program can.
 	// Trying a plugin needs no daemon.
-	"service/davbus": {"data", "dbusapi/client", "dbusapi/conn", "service/plugin/check", "transports/private", "transports/ssh", "github.com/alecthomas/kong", "github.com/godbus/", "golang.org/x/term", "golang.org/x/sys/unix", "charm.land/", "github.com/charmbracelet/"},
+	"service/davbus": {"data", "dbusapi/client", "dbusapi/conn", "service/plugin/check", "transports/private", "transports/route", "transports/ssh", "github.com/alecthomas/kong", "github.com/godbus/", "golang.org/x/term", "golang.org/x/sys/unix", "charm.land/", "github.com/charmbracelet/"},
 	"service/config": {"engine", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "github.com/google/renameio/v2", "golang.org/x/sys/unix"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -91,9 +92,12 @@ func (c *Client) Conn() *dbus.Conn { return c.conn }
 
 // Call calls any method of davbus and stores its results.
 func (c *Client) Call(ctx context.Context, path dbus.ObjectPath, method string, args []any, results ...any) error {
+	if !path.IsValid() {
+		return &Error{"org.freedesktop.DBus.Error.InvalidArgs", fmt.Sprintf("%q is not whole; a collection is ACCOUNT/COLLECTION", strings.Trim(IDOf(path), "/"))}
+	}
 	call := c.conn.Object(Name, path).CallWithContext(ctx, method, 0, args...)
 	if call.Err != nil {
-		return convert(call.Err)
+		return convert(path, call.Err)
 	}
 	if err := call.Store(results...); err != nil {
 		return fmt.Errorf("davbus answered %s in a way that this program does not understand: %w", method, err)
@@ -115,7 +119,7 @@ func (c *Client) Set(ctx context.Context, path dbus.ObjectPath, iface, property 
 	return c.Call(ctx, path, properties+".Set", []any{iface, property, dbus.MakeVariant(value)})
 }
 
-func convert(err error) error {
+func convert(path dbus.ObjectPath, err error) error {
 	e, ok := errors.AsType[dbus.Error](err)
 	if !ok {
 		return err
@@ -127,6 +131,10 @@ func convert(err error) error {
 		}
 	}
 	switch e.Name {
+	case "org.freedesktop.DBus.Error.UnknownObject":
+		if path != Root {
+			out.Message = "there is no " + called(path)
+		}
 	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
 		out.Message = "davbus is not running and the bus does not know how to start it; start davbusd, or install its activation file (make install)"
 	}

@@ -37,7 +37,7 @@ func (c *Client) Follow(ctx context.Context) (*Follower, error) {
 	for _, match := range [][]dbus.MatchOption{f.match, f.owner} {
 		if err := c.conn.AddMatchSignalContext(ctx, match...); err != nil {
 			c.conn.RemoveSignal(f.signals)
-			return nil, convert(err)
+			return nil, convert(Root, err)
 		}
 	}
 	return f, nil

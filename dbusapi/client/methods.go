@@ -126,6 +126,44 @@ func (c *Client) RemoveGroup(ctx context.Context, id string) error {
 	return c.Call(ctx, GroupPath(id), Name+".Group.Remove", []any{Options{}.variants()})
 }
 
+// UpdateGroup changes settings of a group in one step.
+func (c *Client) UpdateGroup(ctx context.Context, group string, set Options, unset []string) error {
+	var restart []string
+	return c.Call(ctx, GroupPath(group), Name+".Group.Update", []any{set.variants(), unset, Options{}.variants()}, &restart)
+}
+
+// AddMember takes one more account or collection into a group, RemoveMember lets
+// one go, and its items stay where they are.
+func (c *Client) AddMember(ctx context.Context, group, member string) error {
+	return c.Call(ctx, GroupPath(group), Name+".Group.AddMember", []any{member, Options{}.variants()})
+}
+func (c *Client) RemoveMember(ctx context.Context, group, member string) error {
+	return c.Call(ctx, GroupPath(group), Name+".Group.RemoveMember", []any{member, Options{}.variants()})
+}
+
+// ResetState forgets what was in step: the next sync compares everything.
+func (c *Client) ResetState(ctx context.Context, group string) error {
+	return c.Call(ctx, GroupPath(group), Name+".Group.ResetState", []any{Options{}.variants()})
+}
+
+// CreateCollection makes a calendar or an address book.
+func (c *Client) CreateCollection(ctx context.Context, account, id, kind string, o Options) (dbus.ObjectPath, error) {
+	return c.job(ctx, AccountPath(account), "Account.CreateCollection", id, kind, o.variants())
+}
+
+// UpdateCollection changes name, colour, description or order, by a job.
+func (c *Client) UpdateCollection(ctx context.Context, collection string, set Options, unset []string) (dbus.ObjectPath, error) {
+	return c.job(ctx, CollectionPath(collection), "Collection.Update", set.variants(), unset, Options{}.variants())
+}
+
+// Pause starts nothing new for that many seconds; 0 for until Resume.
+func (c *Client) Pause(ctx context.Context, seconds uint32, o Options) error {
+	return c.Call(ctx, Root, Name+".Manager.Pause", []any{seconds, o.variants()})
+}
+func (c *Client) Resume(ctx context.Context) error {
+	return c.Call(ctx, Root, Name+".Manager.Resume", nil)
+}
+
 // ConfirmDeletions lets held deletions happen, or puts the items back.
 func (c *Client) ConfirmDeletions(ctx context.Context, group string, proceed bool, o Options) (dbus.ObjectPath, error) {
 	return c.job(ctx, GroupPath(group), "Group.ConfirmDeletions", proceed, o.variants())

@@ -121,6 +121,14 @@ func (c *Client) Job(ctx context.Context, job dbus.ObjectPath) (Props, error) {
 	return c.props(ctx, job, "Job")
 }
 
+// Account and Group read the properties of one, by its id.
+func (c *Client) Account(ctx context.Context, id string) (Props, error) {
+	return c.props(ctx, AccountPath(id), "Account")
+}
+func (c *Client) Group(ctx context.Context, id string) (Props, error) {
+	return c.props(ctx, GroupPath(id), "Group")
+}
+
 func (c *Client) props(ctx context.Context, path dbus.ObjectPath, short string) (Props, error) {
 	var p Props
 	err := c.Call(ctx, path, properties+".GetAll", []any{Name + "." + short}, &p)
@@ -132,27 +140,4 @@ func (c *Client) Lookup(ctx context.Context, what string) (dbus.ObjectPath, erro
 	var path dbus.ObjectPath
 	err := c.Call(ctx, Root, Name+".Manager.Lookup", []any{what}, &path)
 	return path, err
-}
-
-// AccountPath and GroupPath name an object by its id.
-func AccountPath(id string) dbus.ObjectPath { return Root + "/account/" + escape(id) }
-func GroupPath(id string) dbus.ObjectPath   { return Root + "/group/" + escape(id) }
-
-// CollectionPath names the object of ACCOUNT/COLLECTION.
-func CollectionPath(id string) dbus.ObjectPath {
-	account, collection, _ := strings.Cut(id, "/")
-	return AccountPath(account) + "/" + escape(collection)
-}
-
-func escape(id string) dbus.ObjectPath {
-	const hex = "0123456789abcdef"
-	var b strings.Builder
-	for _, c := range []byte(id) {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'_', hex[c>>4], hex[c&15]})
-		}
-	}
-	return dbus.ObjectPath(b.String())
 }

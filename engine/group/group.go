@@ -86,6 +86,9 @@ type Result struct {
 	Changed map[engine.MemberID]engine.ItemsChanged
 	// Count is how many items each member that was read has.
 	Count map[engine.MemberID]int
+	// Meta is what the properties of a member's collection are now, where the run
+	// wrote one of them.
+	Meta map[engine.MemberID]engine.Meta
 	// SlowReason is why everything was compared, or "".
 	SlowReason string
 	// Again says that a server refused new items since it still has their UID

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"davbus.org/davbus/engine"
@@ -37,6 +38,7 @@ func normal(key engine.MetaKey, s string) string {
 type metaSide struct {
 	m       *member
 	storage engine.MetaStorage // nil if it keeps none
+	had     engine.Meta        // all of them, as they were found
 	now     value
 	mark    *ledger.Meta // nil if it never was in step
 }
@@ -69,7 +71,7 @@ func (r *run) syncMeta(ctx context.Context) error {
 				continue
 			}
 			text, present := meta[key]
-			s := metaSide{m: m, now: value{present, text}, mark: marks[at{m.ID, m.Identity, key}]}
+			s := metaSide{m: m, had: meta, now: value{present, text}, mark: marks[at{m.ID, m.Identity, key}]}
 			s.storage, _ = m.Storage.(engine.MetaStorage)
 			if s.storage != nil && (s.mark == nil || !s.mark.Unkept) {
 				sides = append(sides, s)
@@ -231,6 +233,7 @@ func (r *run) bringMeta(ctx context.Context, key engine.MetaKey, s metaSide, tar
 	switch {
 	case err == nil:
 		mark.Present, mark.Value = target.present, target.text
+		s.m.wrote(key, s.had, target)
 		return &mark
 	case engine.IsKind(err, engine.NotSupported):
 		mark.Unkept = true
@@ -241,4 +244,18 @@ func (r *run) bringMeta(ctx context.Context, key engine.MetaKey, s metaSide, tar
 		r.complain(s.m, "m:"+string(key), string(key), "", err)
 	}
 	return s.mark
+}
+
+// wrote remembers for those who listen what a member's properties became.
+func (m *member) wrote(key engine.MetaKey, had engine.Meta, now value) {
+	if m.meta == nil {
+		if m.meta = maps.Clone(had); m.meta == nil {
+			m.meta = engine.Meta{}
+		}
+	}
+	if now.present {
+		m.meta[key] = now.text
+	} else {
+		delete(m.meta, key)
+	}
 }

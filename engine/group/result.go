@@ -15,6 +15,7 @@ func (r *run) result() Result {
 		Set:        engine.PartReport{ID: r.set.Key().ID, Counts: r.total, Failure: engine.FailureOf(r.failure)},
 		Changed:    map[engine.MemberID]engine.ItemsChanged{},
 		Count:      map[engine.MemberID]int{},
+		Meta:       map[engine.MemberID]engine.Meta{},
 		SlowReason: r.slow,
 		Again:      r.again,
 	}
@@ -22,6 +23,9 @@ func (r *run) result() Result {
 		m.counts.Requests = m.requests.Load()
 		res.Set.Add(m.counts)
 		res.Members = append(res.Members, engine.PartReport{ID: string(m.ID), Counts: m.counts, Failure: engine.FailureOf(m.err)})
+		if m.meta != nil {
+			res.Meta[m.ID] = m.meta
+		}
 		if m.read {
 			res.Count[m.ID] = max(len(m.obs), m.resting)
 		}

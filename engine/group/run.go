@@ -74,6 +74,7 @@ type member struct {
 	puzzle  bool            // an item was met that cannot be read and may be any
 	riddles map[string]bool // names of items that could not be read, yet
 	counts  engine.Counts
+	meta    engine.Meta // its collection's properties, if we wrote one of them
 
 	requests atomic.Uint32 // that its storage made in this run
 }

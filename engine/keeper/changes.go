@@ -47,6 +47,9 @@ func (k *Keeper) setDone(j *job, run *setRun, views map[engine.AccountID]view) {
 				if n, ok := run.result.Count[id]; ok {
 					st.ItemCount = uint32(n)
 				}
+				if meta, ok := run.result.Meta[id]; ok {
+					st.Meta = meta
+				}
 				switch {
 				case moved:
 					st.Revision = strconv.FormatUint(revisions[id], 10)

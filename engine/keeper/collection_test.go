@@ -131,8 +131,10 @@ func TestMetadataGoesToTheOtherMembers(t *testing.T) {
 				t.Errorf("member %d: %v, %v", i, m, err)
 			}
 		}
-		if c := r.k.Snapshot().Collections["a/cal"]; c.Meta[engine.MetaColor] != "#112233" {
-			t.Errorf("%+v", c.Meta)
+		for _, id := range []engine.MemberID{"a/cal", "b/cal"} {
+			if c := r.k.Snapshot().Collections[id]; c.Meta[engine.MetaColor] != "#112233" {
+				t.Errorf("what is shown of %s is %+v", id, c.Meta)
+			}
 		}
 		_, err = r.k.UpdateCollection("a/nothing", engine.Meta{}, nil, "me")
 		r.refuse(err, engine.NotFound, "a/nothing")

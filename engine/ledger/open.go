@@ -19,18 +19,31 @@ var errDamaged = errors.New("the file is damaged")
 
 func open(path string, now func() time.Time) (*Ledger, Opened, error) {
 	var found Opened
-	l, err := try(fileDSN(path), now)
+	l, err := tryPrivate(path, now)
 	if errors.Is(err, errDamaged) {
 		if found.SetAside, err = setAside(path, now()); err != nil {
 			return nil, found, fail("set aside", err)
 		}
-		l, err = try(fileDSN(path), now)
+		l, err = tryPrivate(path, now)
 	}
 	if err != nil {
 		return nil, found, fail("open", err)
 	}
 	found.Fresh = l.fresh
 	return l, found, nil
+}
+
+// tryPrivate makes the file, where there is none, so that nobody else may read it:
+// it holds the texts of all items. What SQLite makes beside it has the same mode.
+func tryPrivate(path string, now func() time.Time) (*Ledger, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, err
+	}
+	return try(fileDSN(path), now)
 }
 
 // OpenMemory opens a ledger that lives and dies with the process. now is its

@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -215,5 +217,30 @@ func TestProblems(t *testing.T) {
 	do(t, s, func(c *Change) error { return c.DropProblem("m/c", "k1", true) })
 	if _, _, h, _ := l.Counts("home"); h != 0 {
 		t.Errorf("%d held", h)
+	}
+}
+
+func TestNobodyElseMayReadTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	for range 2 { // a new file, and one that was left open to all
+		l, _, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := filepath.Glob(path + "*")
+		if err != nil || len(all) < 2 {
+			t.Fatalf("%v, %v", all, err)
+		}
+		for _, file := range all {
+			if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", filepath.Base(file), st.Mode(), err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -98,7 +98,11 @@ func (f *Folder) save(name string, want []setting, check func(*document) (bool, 
 		return err
 	}
 	path := filepath.Join(f.path, name)
-	text, err := edit(path, f.loaded[name].data, want)
+	was := f.loaded[name].data
+	if was == nil {
+		was = []byte(firstLine)
+	}
+	text, err := edit(path, was, want)
 	if err != nil {
 		return err
 	}
@@ -118,6 +122,9 @@ func (f *Folder) save(name string, want []setting, check func(*document) (bool, 
 	f.loaded[name] = file{data: text}
 	return syncFolder(filepath.Dir(path))
 }
+
+// firstLine tells who opens a new file what it is. It stays as long as it is left.
+const firstLine = "# For davbus: davbus-config(5) explains every key. After an edit: davbus reload\n"
 
 func cannotEdit(path string) error {
 	return engine.Fail(engine.InvalidConfig, "change", path, "it is written in a way that only a person can change; edit it there and reload")

@@ -14,11 +14,13 @@ import (
 )
 
 type accountCmd struct {
-	Add    accountAddCmd    `cmd:"" help:"Set up an account."`
-	List   accountListCmd   `cmd:"" help:"List the accounts."`
-	Check  accountCheckCmd  `cmd:"" help:"Connect, log in and read the root, step by step; change nothing."`
-	Set    accountSetCmd    `cmd:"" help:"Change parameters of an account."`
-	Remove accountRemoveCmd `cmd:"" help:"Forget an account and its sync state. Items stay where they are."`
+	Add      accountAddCmd      `cmd:"" help:"Set up an account."`
+	List     accountListCmd     `cmd:"" help:"List the accounts."`
+	Show     accountShowCmd     `cmd:"" help:"Everything about an account: parameters, state, collections."`
+	Discover accountDiscoverCmd `cmd:"" help:"Look for its collections again."`
+	Check    accountCheckCmd    `cmd:"" help:"Connect, log in and read the root, step by step; change nothing."`
+	Set      accountSetCmd      `cmd:"" help:"Change parameters of an account."`
+	Remove   accountRemoveCmd   `cmd:"" help:"Forget an account and its sync state. Items stay where they are."`
 }
 
 type accountAddCmd struct {
@@ -38,14 +40,21 @@ func (c *accountAddCmd) Run(r *runtime) error {
 	if c.List {
 		return listParameters(r, specs)
 	}
-	params, err := parameters(c.Kind, specs, c.Params)
+	params, unset, err := parameters(c.Kind, specs, c.Params)
 	if err != nil {
 		return err
 	}
+	if len(unset) > 0 {
+		return usageError(unset[0] + "= has no value")
+	}
 	opts := client.Options{}
+	if name, ok := params["display-name"]; ok {
+		opts["display-name"] = name
+	}
 	if c.DisplayName != "" {
 		opts["display-name"] = c.DisplayName
 	}
+	delete(params, "display-name")
 	secret := []byte(nil)
 	if c.wantsPassword(specs, params) {
 		if secret, err = askPassword(fmt.Sprintf("Password of %v for %s: ", params["username"], c.ID)); err != nil {
@@ -120,41 +129,14 @@ func listParameters(r *runtime, specs []client.Props) error {
 }
 
 // parameters reads NAME=VALUE words by what the daemon says of the kind.
-func parameters(kind string, specs []client.Props, words []string) (client.Options, error) {
-	types := map[string]string{}
+func parameters(kind string, specs []client.Props, words []string) (set client.Options, unset []string, err error) {
+	types := map[string]string{"display-name": "s", "enabled": "b"}
 	for _, s := range specs {
-		types[s.Str("name")] = s.Str("signature")
-	}
-	out := client.Options{}
-	for _, word := range words {
-		name, value, ok := strings.Cut(word, "=")
-		if !ok {
-			return nil, usageError(fmt.Sprintf("%q is not NAME=VALUE", word))
-		}
-		switch types[name] {
-		case "s":
-			out[name] = value
-		case "as":
-			list, _ := out[name].([]string)
-			out[name] = append(list, value)
-		case "b":
-			b, err := strconv.ParseBool(value)
-			if err != nil {
-				return nil, usageError(fmt.Sprintf("%s wants true or false, not %q", name, value))
-			}
-			out[name] = b
-		case "u":
-			n, err := strconv.ParseUint(value, 10, 32)
-			if err != nil {
-				return nil, usageError(fmt.Sprintf("%s wants a whole number, not %q", name, value))
-			}
-			out[name] = uint32(n)
-		default:
-			known := slices.Sorted(maps.Keys(types))
-			return nil, usageError(fmt.Sprintf("accounts of kind %s have no parameter %q; they have: %s", kind, name, strings.Join(known, ", ")))
+		if !s.Bool("secret") {
+			types[s.Str("name")] = s.Str("signature")
 		}
 	}
-	return out, nil
+	return settings("an account of kind "+kind, types, words)
 }
 
 type accountListCmd struct{}
@@ -183,6 +165,56 @@ func read(p client.Props, name string) map[string]any {
 	return m
 }
 
+type accountShowCmd struct {
+	ID string `arg:"" help:"The account."`
+}
+
+func (c *accountShowCmd) Run(r *runtime) error {
+	p, err := r.client.Account(r.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	objects, err := r.client.Objects(r.ctx)
+	if err != nil {
+		return err
+	}
+	collections := [][]string{}
+	for path, coll := range client.Each(objects, "Collection") {
+		if coll.Path("Account") == client.AccountPath(c.ID) {
+			collections = append(collections, collectionRow(client.IDOf(path), coll))
+		}
+	}
+	if r.json {
+		return r.document(p.Plain())
+	}
+	r.facts(p, []fact{{"kind", "Kind"}, {"name", "DisplayName"}, {"enabled", "Enabled"}, {"managed", "Managed"},
+		{"state", "State"}, {"error", "ErrorMessage"}, {"last success", "LastSuccessUSec"}, {"password", "SecretState"},
+		{"reached by", "Transport"}, {"at", "TransportAddress"}, {"capabilities", "Capabilities"}})
+	say(r.out, "parameters:")
+	params := read(p, "Parameters")
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		say(r.out, "  %s: %s", name, printable(fmt.Sprint(params[name])))
+	}
+	return r.list(collectionHead, collections, nil, "It has no collections yet; 'davbus account discover "+c.ID+"' looks for them.")
+}
+
+type accountDiscoverCmd struct {
+	ID         string `arg:"" help:"The account."`
+	ForgetGone bool   `help:"Let collections go that vanished. Their items stay in the other members."`
+}
+
+func (c *accountDiscoverCmd) Run(r *runtime) error {
+	o := client.Options{}
+	if c.ForgetGone {
+		o["forget-gone"] = true
+	}
+	job, err := r.client.Discover(r.ctx, c.ID, o)
+	if err != nil {
+		return err
+	}
+	return r.follow(job)
+}
+
 type accountCheckCmd struct {
 	ID string `arg:"" help:"The account."`
 }
@@ -201,29 +233,38 @@ type accountSetCmd struct {
 }
 
 func (c *accountSetCmd) Run(r *runtime) error {
-	path := client.AccountPath(c.ID)
-	var kind string
-	if err := r.client.Get(r.ctx, path, client.Name+".Account", "Kind", &kind); err != nil {
+	account, err := r.client.Account(r.ctx, c.ID)
+	if err != nil {
 		return err
 	}
+	kind := account.Str("Kind")
 	specs, err := r.client.Parameters(r.ctx, kind)
 	if err != nil {
 		return err
 	}
-	var set []string
-	unset := []string{}
-	for _, word := range c.Params {
-		if name, ok := strings.CutSuffix(word, "="); ok {
-			unset = append(unset, name)
-		} else {
-			set = append(set, word)
-		}
-	}
-	params, err := parameters(kind, specs, set)
+	set, unset, err := parameters(kind, specs, c.Params)
 	if err != nil {
 		return err
 	}
-	return r.client.UpdateAccount(r.ctx, c.ID, params, unset)
+	// Two are not parameters of a kind but properties of every account.
+	for _, own := range []struct{ name, property string }{{"display-name", "DisplayName"}, {"enabled", "Enabled"}} {
+		v, given := set[own.name]
+		if i := slices.Index(unset, own.name); i >= 0 {
+			unset = slices.Delete(unset, i, i+1)
+			v, given = map[string]any{"display-name": "", "enabled": true}[own.name], true
+		}
+		delete(set, own.name)
+		if !given {
+			continue
+		}
+		if err := r.client.Set(r.ctx, client.AccountPath(c.ID), client.Name+".Account", own.property, v); err != nil {
+			return err
+		}
+	}
+	if len(set)+len(unset) == 0 {
+		return nil
+	}
+	return r.client.UpdateAccount(r.ctx, c.ID, set, unset)
 }
 
 type accountRemoveCmd struct {

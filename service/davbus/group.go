@@ -8,9 +8,14 @@ import (
 )
 
 type groupCmd struct {
-	Add    groupAddCmd    `cmd:"" help:"Keep accounts, or collections, in step."`
-	List   groupListCmd   `cmd:"" help:"List the groups."`
-	Remove groupRemoveCmd `cmd:"" help:"Let a group go, with its sync state. Items stay where they are."`
+	Add          groupAddCmd          `cmd:"" help:"Keep accounts, or collections, in step."`
+	List         groupListCmd         `cmd:"" help:"List the groups."`
+	Show         groupShowCmd         `cmd:"" help:"Everything about a group."`
+	Set          groupSetCmd          `cmd:"" help:"Change settings of a group."`
+	AddMember    groupAddMemberCmd    `cmd:"" help:"Take one more account or collection in."`
+	RemoveMember groupRemoveMemberCmd `cmd:"" help:"Let a member go. Its items stay where they are."`
+	Reset        groupResetCmd        `cmd:"" help:"Forget what was in step: the next sync compares everything."`
+	Remove       groupRemoveCmd       `cmd:"" help:"Let a group go, with its sync state. Items stay where they are."`
 }
 
 type groupAddCmd struct {
@@ -89,6 +94,75 @@ func (c *groupRemoveCmd) Run(r *runtime) error {
 	}
 	if !r.json {
 		say(r.out, "Removed group %s. Its items stay where they are.", c.ID)
+	}
+	return nil
+}
+
+type groupShowCmd struct {
+	ID string `arg:"" help:"The group."`
+}
+
+func (c *groupShowCmd) Run(r *runtime) error {
+	p, err := r.client.Group(r.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if r.json {
+		return r.document(p.Plain())
+	}
+	r.facts(p, []fact{{"members", "MemberIds"}, {"enabled", "Enabled"}, {"direction", "Direction"}, {"conflict policy", "ConflictPolicy"},
+		{"seconds between syncs", "IntervalSec"}, {"state", "State"}, {"compares everything because", "SlowSyncReason"},
+		{"last result", "LastResult"}, {"error", "ErrorMessage"}, {"last success", "LastSuccessUSec"},
+		{"conflicts", "ConflictCount"}, {"problems", "ProblemCount"}, {"held deletions", "HeldDeletions"}})
+	return nil
+}
+
+type groupSetCmd struct {
+	ID       string   `arg:"" help:"The group."`
+	Settings []string `arg:"" name:"setting" help:"NAME=VALUE to set, NAME= to put back to its default: davbus-config(5) lists them."`
+}
+
+var groupSettings = map[string]string{
+	"direction": "s", "conflict-policy": "s", "conflict-command": "as", "interval-sec": "u", "create-missing": "as",
+	"read-only-policy": "s", "hold-items": "u", "hold-percent": "u", "enabled": "b",
+}
+
+func (c *groupSetCmd) Run(r *runtime) error {
+	set, unset, err := settings("a group", groupSettings, c.Settings)
+	if err != nil {
+		return err
+	}
+	return r.client.UpdateGroup(r.ctx, c.ID, set, unset)
+}
+
+type groupAddMemberCmd struct {
+	ID     string `arg:"" help:"The group."`
+	Member string `arg:"" help:"An account, or ACCOUNT/COLLECTION, as its other members are."`
+}
+
+func (c *groupAddMemberCmd) Run(r *runtime) error {
+	return r.client.AddMember(r.ctx, c.ID, c.Member)
+}
+
+type groupRemoveMemberCmd struct {
+	ID     string `arg:"" help:"The group."`
+	Member string `arg:"" help:"One of its members; at least two must remain."`
+}
+
+func (c *groupRemoveMemberCmd) Run(r *runtime) error {
+	return r.client.RemoveMember(r.ctx, c.ID, c.Member)
+}
+
+type groupResetCmd struct {
+	ID string `arg:"" help:"The group."`
+}
+
+func (c *groupResetCmd) Run(r *runtime) error {
+	if err := r.client.ResetState(r.ctx, c.ID); err != nil {
+		return err
+	}
+	if !r.json {
+		say(r.out, "The next sync of %s compares everything. Nothing was deleted.", c.ID)
 	}
 	return nil
 }

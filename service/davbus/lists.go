@@ -21,7 +21,7 @@ func (c *conflictsCmd) Run(r *runtime) error {
 	var rows [][]string
 	var plain []map[string]any
 	for _, p := range all {
-		rows = append(rows, []string{p.Str("Id"), idOf(p.Path("Group")), p.Str("ItemName"), p.Str("Component"), p.Str("Kind"), strings.Join(p.Strs("Members"), " "), when(p.Time("DetectedUSec"))})
+		rows = append(rows, []string{p.Str("Id"), client.IDOf(p.Path("Group")), p.Str("ItemName"), p.Str("Component"), p.Str("Kind"), strings.Join(p.Strs("Members"), " "), when(p.Time("DetectedUSec"))})
 		plain = append(plain, p.Plain())
 	}
 	if len(all) > 0 {
@@ -110,7 +110,7 @@ func (c *heldCmd) Run(r *runtime) error {
 	var rows [][]string
 	var plain []map[string]any
 	for _, p := range all {
-		rows = append(rows, []string{p.Str("member"), p.Str("item"), idOf(p.Path("group"))})
+		rows = append(rows, []string{p.Str("member"), p.Str("item"), client.IDOf(p.Path("group"))})
 		plain = append(plain, p.Plain())
 	}
 	if err := r.list([]string{"MEMBER", "ITEM", "GROUP"}, rows, plain, "No deletions are held."); err != nil || len(all) == 0 {
@@ -137,7 +137,7 @@ func (c *logCmd) Run(r *runtime) error {
 	var rows [][]string
 	var plain []map[string]any
 	for _, p := range all {
-		rows = append(rows, []string{number(p, "id"), when(p.Time("finished-usec")), p.Str("kind"), idOf(p.Path("target")), p.Str("result"), counts(p), p.Str("error-message")})
+		rows = append(rows, []string{number(p, "id"), when(p.Time("finished-usec")), p.Str("kind"), client.IDOf(p.Path("target")), p.Str("result"), counts(p), p.Str("error-message")})
 		plain = append(plain, p.Plain())
 	}
 	return r.list([]string{"JOB", "FINISHED", "KIND", "TARGET", "RESULT", "DONE", "ERROR"}, rows, plain, "No job has finished yet.")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -32,34 +33,37 @@ type commands struct {
 	JSON    bool             `help:"Print JSON: one document, or one object a line where lines come as things happen."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Account   accountCmd      `cmd:"" help:"Servers and folders: where collections come from."`
-	Check     accountCheckCmd `cmd:"" hidden:""`
-	Login     loginCmd        `cmd:"" help:"Try a password for an account, and keep it."`
-	Logout    logoutCmd       `cmd:"" help:"Forget the password of an account."`
-	Agent     agentCmd        `cmd:"" help:"Answer davbus's questions in this terminal: passwords, certificates, held deletions, conflicts."`
-	Group     groupCmd        `cmd:"" help:"What is kept in step with what."`
-	Sync      syncCmd         `cmd:"" help:"Bring a group, an account, a collection or everything into step now."`
-	Status    statusCmd       `cmd:"" help:"How everything stands."`
-	Watch     watchCmd        `cmd:"" help:"Tell what happens, as it happens."`
-	Conflicts conflictsCmd    `cmd:"" help:"Items that were changed in different ways, left as they are."`
-	Problems  problemsCmd     `cmd:"" help:"Items that could not be synced, and why."`
-	Held      heldCmd         `cmd:"" help:"Deletions that wait for you because they are suspiciously many."`
-	Plugin    pluginCmd       `cmd:"" help:"Programs that keep items for davbus: see davbus-plugin(7)."`
-	Log       logCmd          `cmd:"" help:"What finished jobs did."`
-	Resolve   resolveCmd      `cmd:"" help:"Settle a conflict."`
-	Versions  versionsCmd     `cmd:"" help:"What items were before they were overwritten or deleted."`
-	Restore   restoreCmd      `cmd:"" help:"Bring an earlier version of an item back."`
-	Undo      undoCmd         `cmd:"" help:"Put back what a job overwrote or deleted."`
-	Why       whyCmd          `cmd:"" help:"Why an item is as it is: which member, job and rule."`
-	Repair    repairCmd       `cmd:"" help:"Give items without UID, or with a UID that is there twice, a new one."`
-	Export    exportCmd       `cmd:"" help:"Write all items of a collection to standard output."`
-	Import    importCmd       `cmd:"" help:"Write items into a collection, from a file or standard input."`
-	Serve     serveCmd        `cmd:"" help:"Offer a collection as CalDAV or CardDAV on a private socket, and print its path."`
-	Proxy     proxyCmd        `cmd:"" help:"Make a socket behind which plain HTTP reaches an account's server, logged in, and print its path."`
-	Tunnel    tunnelCmd       `cmd:"" help:"Offer a service of this machine's user to other programs, and take such offers."`
-	Control   controlCmd      `cmd:"" help:"Print the path of the control socket, for programs without a bus."`
-	Bridge    bridgeCmd       `cmd:"" hidden:"" help:"What --host runs on the other machine."`
-	Reload    reloadCmd       `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
+	Account    accountCmd      `cmd:"" help:"Servers and folders: where collections come from."`
+	Check      accountCheckCmd `cmd:"" hidden:""`
+	Login      loginCmd        `cmd:"" help:"Try a password for an account, and keep it."`
+	Logout     logoutCmd       `cmd:"" help:"Forget the password of an account."`
+	Agent      agentCmd        `cmd:"" help:"Answer davbus's questions in this terminal: passwords, certificates, held deletions, conflicts."`
+	Collection collectionCmd   `cmd:"" help:"Calendars and address books: what accounts have."`
+	Group      groupCmd        `cmd:"" help:"What is kept in step with what."`
+	Sync       syncCmd         `cmd:"" help:"Bring a group, an account, a collection or everything into step now."`
+	Pause      pauseCmd        `cmd:"" help:"Start nothing by itself for a time."`
+	Resume     resumeCmd       `cmd:"" help:"End a pause."`
+	Status     statusCmd       `cmd:"" help:"How everything stands."`
+	Watch      watchCmd        `cmd:"" help:"Tell what happens, as it happens."`
+	Conflicts  conflictsCmd    `cmd:"" help:"Items that were changed in different ways, left as they are."`
+	Problems   problemsCmd     `cmd:"" help:"Items that could not be synced, and why."`
+	Held       heldCmd         `cmd:"" help:"Deletions that wait for you because they are suspiciously many."`
+	Plugin     pluginCmd       `cmd:"" help:"Programs that keep items for davbus: see davbus-plugin(7)."`
+	Log        logCmd          `cmd:"" help:"What finished jobs did."`
+	Resolve    resolveCmd      `cmd:"" help:"Settle a conflict."`
+	Versions   versionsCmd     `cmd:"" help:"What items were before they were overwritten or deleted."`
+	Restore    restoreCmd      `cmd:"" help:"Bring an earlier version of an item back."`
+	Undo       undoCmd         `cmd:"" help:"Put back what a job overwrote or deleted."`
+	Why        whyCmd          `cmd:"" help:"Why an item is as it is: which member, job and rule."`
+	Repair     repairCmd       `cmd:"" help:"Give items without UID, or with a UID that is there twice, a new one."`
+	Export     exportCmd       `cmd:"" help:"Write all items of a collection to standard output."`
+	Import     importCmd       `cmd:"" help:"Write items into a collection, from a file or standard input."`
+	Serve      serveCmd        `cmd:"" help:"Offer a collection as CalDAV or CardDAV on a private socket, and print its path."`
+	Proxy      proxyCmd        `cmd:"" help:"Make a socket behind which plain HTTP reaches an account's server, logged in, and print its path."`
+	Tunnel     tunnelCmd       `cmd:"" help:"Offer a service of this machine's user to other programs, and take such offers."`
+	Control    controlCmd      `cmd:"" help:"Print the path of the control socket, for programs without a bus."`
+	Bridge     bridgeCmd       `cmd:"" hidden:"" help:"What --host runs on the other machine."`
+	Reload     reloadCmd       `cmd:"" help:"Read the configuration files again: all of them, or none if one is wrong."`
 }
 
 const description = `davbus keeps calendars, tasks and contacts in step: CalDAV and CardDAV servers and
@@ -105,8 +109,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		fmt.Fprintln(stderr, "davbus:", err)
 		return exitFailed
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
+	if len(args) == 0 || args[0] == "help" {
+		args = append(slices.Clone(args[min(1, len(args)):]), "--help")
 	}
 	k, err := parser.Parse(args)
 	if exited >= 0 {

@@ -8,8 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"davbus.org/davbus/dbusapi/client"
 )
 
@@ -75,39 +73,6 @@ func when(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// idOf turns a path of an account, collection or group back into its id.
-func idOf(p dbus.ObjectPath) string {
-	rest, ok := strings.CutPrefix(string(p), string(client.Root)+"/")
-	if !ok {
-		return ""
-	}
-	kind, rest, _ := strings.Cut(rest, "/")
-	parts := strings.Split(rest, "/")
-	for i := range parts {
-		parts[i] = unescape(parts[i])
-	}
-	if kind == "account" || kind == "group" {
-		return strings.Join(parts, "/")
-	}
-	return kind + " " + strings.Join(parts, "/")
-}
-
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		var c byte
-		if s[i] == '_' && i+2 < len(s) {
-			if _, err := fmt.Sscanf(s[i+1:i+3], "%02x", &c); err == nil {
-				b.WriteByte(c)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
 // counts says in words what a report counts.
 func counts(p client.Props) string {
 	var parts []string
@@ -117,6 +82,9 @@ func counts(p client.Props) string {
 		}
 	}
 	if len(parts) == 0 {
+		if result := p.Str("result"); result != "success" && result != "skipped" {
+			return "nothing was done"
+		}
 		return "nothing to do"
 	}
 	return strings.Join(parts, ", ")
@@ -124,4 +92,26 @@ func counts(p client.Props) string {
 
 func say(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, format+"\n", args...)
+}
+
+// A fact is a property and what a person calls it.
+type fact struct{ label, property string }
+
+// facts prints properties one a line, those that say nothing left out.
+func (r *runtime) facts(p client.Props, all []fact) {
+	plain := p.Plain()
+	for _, f := range all {
+		text := fmt.Sprint(plain[f.property])
+		switch v := plain[f.property].(type) {
+		case []string:
+			text = strings.Join(v, " ")
+		case bool:
+			text = map[bool]string{true: "yes", false: "no"}[v]
+		case uint64: // a time
+			text = when(p.Time(f.property))
+		}
+		if text != "" {
+			say(r.out, "%s: %s", f.label, printable(text))
+		}
+	}
 }

@@ -38,7 +38,7 @@ func (c *statusCmd) Run(r *runtime) error {
 	}
 	for _, p := range client.Each(objects, "Job") {
 		if p.Str("State") != "done" {
-			jobs = append(jobs, []string{number(p, "Id"), p.Str("Kind"), idOf(p.Path("Target")), p.Str("State"), p.Str("Phase"), number(p, "Percent")})
+			jobs = append(jobs, []string{number(p, "Id"), p.Str("Kind"), client.IDOf(p.Path("Target")), p.Str("State"), p.Str("Phase"), number(p, "Percent")})
 		}
 	}
 	if len(jobs) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -172,6 +173,9 @@ func (r *runtime) finish(job dbus.ObjectPath, report client.Props) error {
 		text += "; " + printable(m)
 	}
 	say(r.out, "%s", text)
+	if a := remedy[strings.TrimPrefix(report.Str("error-name"), client.Name+".Error.")]; a != "" {
+		say(r.out, "%s", a)
+	}
 	if report.Int("conflicts") > 0 {
 		say(r.out, "Items changed in two ways are left as they are: davbus conflicts")
 	}
@@ -182,6 +186,14 @@ func (r *runtime) finish(job dbus.ObjectPath, report client.Props) error {
 		say(r.out, "Some items could not be synced: davbus problems")
 	}
 	return nil
+}
+
+// remedy says what a person types after an error, by its name.
+var remedy = map[string]string{
+	"AuthRequired":  "Give the password: davbus login ACCOUNT",
+	"AuthFailed":    "Give another password: davbus login ACCOUNT; or correct the user name: davbus account set ACCOUNT username=NAME",
+	"SecretLocked":  "Unlock the keyring, or give the password for this session: davbus login --session ACCOUNT",
+	"CertUntrusted": "Look at the certificate and decide: davbus agent",
 }
 
 // A bar shows one line of progress on a terminal, and elsewhere a plain line

@@ -52,7 +52,7 @@ func (r *runtime) showSignal(s client.Signal) error {
 		return r.line(map[string]any{"time": time.Now().Format(time.RFC3339Nano), "path": s.Path, "signal": s.Name, "arguments": s.Plain()})
 	}
 	name := strings.TrimPrefix(string(s.Path), string(client.Root))
-	if id := idOf(s.Path); id != "" {
+	if id := client.IDOf(s.Path); id != "" {
 		name = id
 	}
 	if name == "" {

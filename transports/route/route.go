@@ -92,7 +92,7 @@ func Parse(via string) (Route, error) {
 		}
 		return Route{Kind: FD, Addr: rest}, nil
 	case Exec:
-		argv, why := splitWords(rest)
+		argv, why := Words(rest)
 		if why != "" {
 			return bad(why)
 		}

@@ -2,9 +2,9 @@ package route
 
 import "strings"
 
-// splitWords reads a command line: words apart by spaces, '…' as is, "…" with \
+// Words reads a command line: words apart by spaces, '…' as is, "…" with \
 // before " and \, and \ before any byte. No variables, no globs, no shell.
-func splitWords(s string) (words []string, why string) {
+func Words(s string) (words []string, why string) {
 	var w strings.Builder
 	in, quote := false, byte(0)
 	for i := 0; i < len(s); i++ {
@@ -43,7 +43,7 @@ func splitWords(s string) (words []string, why string) {
 		words = append(words, w.String())
 	}
 	if len(words) == 0 || words[0] == "" {
-		return nil, "exec: is followed by a command"
+		return nil, "there is no command"
 	}
 	return words, ""
 }
