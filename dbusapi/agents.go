@@ -187,9 +187,6 @@ func (a *Agents) Any(about string) bool {
 	return slices.ContainsFunc(a.all, func(x *agent) bool { return slices.Contains(x.handles, about) })
 }
 
-// Awaited reports whether an agent counts on being asked.
-func (f *Face) Awaited() bool { return f.agents.count() > 0 }
-
 func (a *Agents) count() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

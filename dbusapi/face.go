@@ -137,7 +137,7 @@ func (f *Face) follow(caller string, left func()) (stop func(), err error) {
 	if caller == "" {
 		return func() {}, nil
 	}
-	give, err := f.quota.take("", "caller that holds something", maxTracked)
+	give, err := f.quota.take("", everyHolder, maxTracked)
 	if err != nil {
 		return nil, err
 	}

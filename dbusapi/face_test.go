@@ -121,14 +121,18 @@ type fakeBus struct {
 	taken bool
 	done  chan struct{}
 	tell  func(*dbus.Signal)
+	noted func(string) // called with each note; may be nil
 }
 
 func newFakeBus() *fakeBus { return &fakeBus{done: make(chan struct{})} }
 
 func (b *fakeBus) note(s string) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.notes = append(b.notes, s)
+	b.mu.Unlock()
+	if b.noted != nil {
+		b.noted(s)
+	}
 }
 
 func (b *fakeBus) said() []string {

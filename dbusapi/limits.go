@@ -18,6 +18,7 @@ const (
 	maxReaders     = 16   // OpenEvents of one caller
 	maxInhibitors  = 16   // Inhibit of one caller
 	maxTracked     = 1000 // callers that hold anything
+	maxFeeds       = 16   // subscriptions of one client of the socket
 )
 
 // A quota counts what callers hold.
@@ -25,6 +26,10 @@ type quota struct {
 	mu   sync.Mutex
 	held map[string]int // of caller and thing
 }
+
+// everyHolder counts all who hold anything, also those whose job or pause has ended
+// meanwhile.
+const everyHolder = "caller that holds something"
 
 // take counts one more; give counts one less, once.
 func (q *quota) take(caller, thing string, most int) (give func(), err error) {
@@ -45,6 +50,18 @@ func (q *quota) take(caller, thing string, most int) (give func(), err error) {
 			delete(q.held, key)
 		}
 	}), nil
+}
+
+// any reports whether somebody holds something.
+func (q *quota) any() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for key := range q.held {
+		if key != "\x00"+everyHolder {
+			return true
+		}
+	}
+	return false
 }
 
 // A ration limits how many jobs callers start. A caller is a connection; a

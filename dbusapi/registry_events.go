@@ -29,17 +29,22 @@ type ObjectState struct {
 // Subscribe gives all objects, and has tell called for each signal after that, in
 // order and without a gap. tell must not wait.
 func (c *Local) Subscribe(tell func(Event)) ([]ObjectState, func(), error) {
+	give, err := c.face.quota.take(c.who.Name, "subscription", maxFeeds)
+	if err != nil {
+		return nil, nil, err
+	}
 	objects, stop, err := c.face.tree.Follow(c.who.Name, func(s tree.Signal) {
 		tell(Event{Path: string(s.Path), Signal: s.Interface + "." + s.Member, Args: toJSON(s.Args).([]any), Losable: losable(s)})
 	})
 	if err != nil {
+		give()
 		return nil, nil, errors.Join(err)
 	}
 	var out []ObjectState
 	for _, p := range slices.Sorted(maps.Keys(objects)) {
 		out = append(out, ObjectState{string(p), toJSON(objects[p])})
 	}
-	return out, stop, nil
+	return out, func() { stop(); give() }, nil
 }
 
 // losable tells what a slow reader may miss: how far a job has come, and the

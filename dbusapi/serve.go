@@ -78,7 +78,11 @@ func (f *Face) serve(ctx context.Context, bus bus, ready, finish func()) error {
 	return err
 }
 
+// own takes the name, also when we are to leave before we have it: there may be
+// calls for it, and they are answered.
 func own(ctx context.Context, bus bus) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), busTime)
+	defer cancel()
 	err := bus.RequestName(ctx, BusName)
 	if errors.Is(err, conn.ErrNameTaken) {
 		return fmt.Errorf("another davbusd serves this session already; stop it first, or use it: %w", err)
@@ -120,3 +124,7 @@ func (f *Face) LastCall() time.Time {
 
 // InFlight is how many calls have come and are not answered yet.
 func (f *Face) InFlight() int { return f.tree.InFlight() }
+
+// Awaited reports whether somebody counts on our being here: an agent, or who has
+// a stream, a registered plugin or a subscription.
+func (f *Face) Awaited() bool { return f.agents.count() > 0 || f.quota.any() }

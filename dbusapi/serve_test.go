@@ -146,3 +146,73 @@ func TestLastCallIsKept(t *testing.T) {
 		t.Errorf("the last call was at %v", at)
 	}
 }
+
+// An idle daemon does not leave anybody who counts on it.
+func TestWhoHoldsSomethingIsAwaitedUntilItIsGivenBack(t *testing.T) {
+	b := open(t)
+	socket := b.face.Join("shell", false)
+	defer socket.Leave()
+	job := Root + "/job/42"
+	for name, hold := range map[string]func() (giveBack func()){
+		"an agent": func() func() {
+			b.must(Root, ifManager+".RegisterAgent", dbus.ObjectPath("/agent"), none)
+			return func() { b.must(Root, ifManager+".UnregisterAgent", dbus.ObjectPath("/agent")) }
+		},
+		"a watch": func() func() {
+			b.must(job, ifJob+".Watch", none)
+			return func() { b.must(job, ifJob+".Unwatch") }
+		},
+		"a plugin": func() func() {
+			b.must(Root, ifPluginManager+".Register", "p", none)
+			return func() { b.must(Root, ifPluginManager+".Unregister", "p") }
+		},
+		"an inhibitor": func() func() {
+			f := fdOf(t, b.must(Root, ifManager+".Inhibit", "backup", none))
+			return func() { f.Close() }
+		},
+		"a subscription": func() func() {
+			_, stop, err := socket.Subscribe(func(Event) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stop
+		},
+	} {
+		if b.face.Awaited() {
+			t.Fatalf("awaited before %s", name)
+		}
+		giveBack := hold()
+		if !b.face.Awaited() {
+			t.Errorf("%s is left alone", name)
+		}
+		giveBack()
+		eventually(t, "nobody counts on us after "+name, func() bool { return !b.face.Awaited() })
+	}
+	// What was for a job that has ended holds nobody.
+	b.must(Root, ifManager+".Sync", "local", opts("bind-to-caller", true))
+	b.endAll()
+	if b.face.Awaited() {
+		t.Error("a job that has ended is awaited")
+	}
+}
+
+// Whoever calls between the decision to leave and the last moment is answered:
+// while the name is given up, and while the last jobs end after that.
+func TestCallsThatComeWhileTheDaemonLeavesAreAnswered(t *testing.T) {
+	b := open(t)
+	var answered []string
+	b.bus.noted = func(now string) {
+		if now != "flush" {
+			if _, err := b.call(Root, "org.freedesktop.DBus.Properties.Get", ifManager, "Version"); err != nil {
+				t.Errorf("%s: %v", now, err)
+			}
+			answered = append(answered, now)
+		}
+	}
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"release " + BusName, "finish"}; !slices.Equal(answered, want) {
+		t.Errorf("answered during %q, want %q", answered, want)
+	}
+}

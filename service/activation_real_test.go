@@ -18,14 +18,15 @@ import (
 )
 
 // activated makes a home and a bus that starts the daemon when it is called, by
-// the file that is installed.
-func activated(t *testing.T) *rig {
+// the file that is installed. It stays that long with nothing to do; "" is as
+// davbus.yaml says.
+func activated(t *testing.T, stays string) *rig {
 	t.Helper()
 	services := t.TempDir()
 	d := home(t, services)
 	file, err := os.ReadFile("../data/dbus-1/services/org.davbus.Sync1.service.in")
 	d.must(err)
-	d.write("bin/davbusd", "#!/bin/sh\nexport DAVBUS_TEST_DAEMON=1 HOME='"+d.Dir+"' XDG_CONFIG_HOME='"+d.Config+"' XDG_STATE_HOME='"+d.State+
+	d.write("bin/davbusd", "#!/bin/sh\nexport DAVBUS_TEST_DAEMON=1 DAVBUS_TEST_IDLE="+stays+" HOME='"+d.Dir+"' XDG_CONFIG_HOME='"+d.Config+"' XDG_STATE_HOME='"+d.State+
 		"' XDG_DATA_HOME='"+d.Share+"' XDG_CACHE_HOME='"+d.Cache+"' XDG_RUNTIME_DIR='"+d.Runtime+"'\nexec '"+self(t)+"' 2>>'"+d.Dir+"/log'\n")
 	d.must(os.Chmod(filepath.Join(d.Dir, "bin/davbusd"), 0o700))
 	text := strings.ReplaceAll(string(file), "@bindir@", filepath.Join(d.Dir, "bin"))
@@ -76,7 +77,7 @@ func (d *rig) gone(owner string) {
 }
 
 func TestTheBusStartsTheDaemonWhenItIsCalledAndAgainAfterItWasIdle(t *testing.T) {
-	d := activated(t)
+	d := activated(t, "")
 	d.write(".config/davbus/davbus.yaml", "idle-exit-sec: 1\n")
 	if d.owner() != "" {
 		t.Fatal("it runs already")
@@ -95,7 +96,7 @@ func TestTheBusStartsTheDaemonWhenItIsCalledAndAgainAfterItWasIdle(t *testing.T)
 }
 
 func TestNoneOfTenThousandCallsIsLostWhileOneDaemonLeavesAndTheNextComes(t *testing.T) {
-	activated(t).bombard(10000, 3)
+	activated(t, "").bombard(10000, 3)
 }
 
 // bombard makes calls from four programs at once while daemons leave, one after

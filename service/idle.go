@@ -3,6 +3,9 @@ package service
 import (
 	"context"
 	"time"
+
+	"davbus.org/davbus/dbusapi"
+	"davbus.org/davbus/transports/intro"
 )
 
 // A sleeper tells whether it has anything to do.
@@ -15,13 +18,22 @@ type visited interface {
 	Awaited() bool
 }
 
-// idle waits until there was nothing to do for so many seconds: no job, no
-// schedule, no watch, no inhibitor, no agent, no call. It is false if ctx ended before; 0
-// is never.
-func idle(ctx context.Context, k sleeper, face visited, seconds func() uint32) bool {
+// visitors are those of the bus and those of the introduction sockets.
+type visitors struct {
+	*dbusapi.Face
+	broker *intro.Broker
+}
+
+// Awaited reports whether any of them counts on our being here.
+func (v visitors) Awaited() bool { return v.Face.Awaited() || len(v.broker.Names()) > 0 }
+
+// idle waits until there was nothing to do for so long: no job, no schedule, no
+// watch, no inhibitor, nobody who counts on us, no call. It is false if ctx ended before; 0 is
+// never.
+func idle(ctx context.Context, k sleeper, face visited, after func() time.Duration) bool {
 	busy := time.Now()
 	for {
-		limit := time.Duration(seconds()) * time.Second
+		limit := after()
 		if !k.Idle() || face.InFlight() > 0 || face.Awaited() {
 			busy = time.Now()
 		}

@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := Run(ctx, Options{LogLevel: "debug", Log: os.Stderr}); err != nil {
+	after, _ := time.ParseDuration(os.Getenv("DAVBUS_TEST_IDLE")) // 0 if nothing is said
+	if err := Run(ctx, Options{LogLevel: "debug", Log: os.Stderr, IdleExit: after}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,6 +31,10 @@ type Options struct {
 	Log      io.Writer // where the log goes
 	Ready    *os.File  // told one line when ready; may be nil
 	Reload   <-chan os.Signal
+
+	// IdleExit is how long davbusd stays with nothing to do; 0 for what davbus.yaml
+	// says.
+	IdleExit time.Duration
 
 	// Network tells whether the network is there until its context ends; nil asks
 	// the desktop.
@@ -133,14 +138,15 @@ type program struct {
 	work      sync.WaitGroup
 }
 
-// serve runs everything until something asks for the end.
-func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config, control *os.File) error {
+// serve runs everything until something asks for the end; told ends when whoever
+// started us does.
+func (p *program) serve(told context.Context, bus *conn.Conn, t *tree, o Options, cfg config.Config, control *os.File) error {
 	var err error
 	if p.sockets, err = p.listen(control, cfg.Daemon); err != nil {
 		return err
 	}
 	defer p.sockets.close()
-	ctx, leave := p.untilLeaving(ctx)
+	ctx, leave := p.untilLeaving(told)
 	defer leave()
 	running, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -167,18 +173,19 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 	p.work.Go(func() { p.sockets.serve(answering, p, face) })
 	p.work.Go(func() { p.sockets.servePlugins(answering, p) })
 	var finishJobs atomic.Bool
-	p.work.Go(func() { p.follow(ctx, leave, o.Reload, &finishJobs) })
-	p.attend(ctx, leave, face, o)
+	p.attend(ctx, leave, face, o, &finishJobs)
 	defer p.plugins.watchBus(p.work.Go)()
 	ready := func() {
 		p.keeper.Begin()
 		p.log.say("ready as " + dbusapi.BusName + ", davbus " + data.Version)
 		tellReady(o.Ready)
+		p.work.Go(func() { p.rest(ctx, leave, face, o) })
 	}
 	finish := func() {
 		leave()
 		tellStopping()
 		if finishJobs.Load() {
+			defer context.AfterFunc(told, stop)() // SIGTERM waits for no job
 			p.keeper.Drain()
 		}
 		stop()
@@ -194,13 +201,8 @@ func (p *program) serve(ctx context.Context, bus *conn.Conn, t *tree, o Options,
 }
 
 // attend starts what looks after the daemon until its context ends.
-func (p *program) attend(ctx context.Context, leave func(), face *dbusapi.Face, o Options) {
-	p.work.Go(func() {
-		if idle(ctx, p.keeper, face, p.idleExit.Load) {
-			p.log.say("nothing to do; leaving")
-			leave()
-		}
-	})
+func (p *program) attend(ctx context.Context, leave func(), face *dbusapi.Face, o Options, finishJobs *atomic.Bool) {
+	p.work.Go(func() { p.follow(ctx, leave, o.Reload, finishJobs) })
 	secretary := newSecretary(ctx, p, face.Agents())
 	p.secretary.Store(secretary)
 	_, needs := p.keeper.Watch()
@@ -209,6 +211,16 @@ func (p *program) attend(ctx context.Context, leave func(), face *dbusapi.Face, 
 	p.work.Go(func() { p.watchKeyring(ctx) })
 	p.work.Go(func() { p.watchNetwork(ctx, p.address, o.Network) })
 	p.work.Go(func() { p.feedWatchdog(ctx) })
+}
+
+// rest leaves once there was nothing to do for long enough. The time before we are
+// ready does not count: whoever had us started may not have been heard yet.
+func (p *program) rest(ctx context.Context, leave func(), face *dbusapi.Face, o Options) {
+	after := func() time.Duration { return cmp.Or(o.IdleExit, time.Duration(p.idleExit.Load())*time.Second) }
+	if idle(ctx, p.keeper, visitors{face, p.broker}, after) {
+		p.log.say("nothing to do; leaving")
+		leave()
+	}
 }
 
 // follow does what signals and Quit ask for.

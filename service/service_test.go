@@ -20,7 +20,9 @@ func (s sleepy) LastCall() time.Time { return s.called }
 func (s sleepy) InFlight() int       { return 0 }
 func (s sleepy) Awaited() bool       { return s.awaited }
 
-func seconds(n uint32) func() uint32 { return func() uint32 { return n } }
+func seconds(n time.Duration) func() time.Duration {
+	return func() time.Duration { return n * time.Second }
+}
 
 func TestIdleExitComesAfterItsTimeWithoutAnythingToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

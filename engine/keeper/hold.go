@@ -83,10 +83,13 @@ func (k *Keeper) Inhibit(what, reason string) (release func(), err error) {
 	return func() { k.post(func() { delete(k.inhibits, n) }) }, nil
 }
 
-// Idle reports whether nothing runs and nothing will by itself.
+// Idle reports whether nothing runs and nothing will by itself, not even when the
+// network comes back.
 func (k *Keeper) Idle() bool {
 	idle := false
 	k.post(func() {
+		defer func(was bool) { k.online = was }(k.online)
+		k.online = true
 		idle = len(k.running)+len(k.queue)+len(k.inhibits) == 0
 		for _, a := range k.accounts {
 			idle = idle && (a.watch == nil || a.watch.none)

@@ -127,6 +127,25 @@ func TestWhenTheNetworkReturnsWhatWasOfflineIsTriedSoon(t *testing.T) {
 	})
 }
 
+// Nobody would start us when the network is back.
+func TestAScheduleThatWaitsForTheNetworkIsNotIdle(t *testing.T) {
+	for interval, idle := range map[uint32]bool{3600: false, 0: true} {
+		bubble(t, func(r *rig) {
+			r.blind = true
+			r.scheduled(every(interval))
+			r.k.Begin()
+			r.after(time.Minute)
+			r.k.SetOnline(false)
+			if r.k.Idle() != idle {
+				r.Errorf("an interval of %d s without a network: idle %v", interval, !idle)
+			}
+			if r.k.Snapshot().Manager.Online {
+				r.Error("the network is said to be there")
+			}
+		})
+	}
+}
+
 func TestAServerOnThisMachineNeedsNoNetwork(t *testing.T) {
 	for address, want := range map[string]bool{"127.0.0.1:80": true, "[::1]:443": true, "localhost:80": true, "192.0.2.1:80": false, "h.example:80": false} {
 		bubble(t, func(r *rig) {

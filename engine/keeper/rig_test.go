@@ -29,6 +29,7 @@ type rig struct {
 	path    string
 	sources map[engine.AccountID]*memory.Source
 	openErr map[engine.AccountID]error
+	blind   bool // no source notices anything by itself
 	opened  map[engine.AccountID]int
 	secrets *fakeSecrets
 	store   *fakeStore
@@ -70,6 +71,9 @@ func (r *rig) kinds() Kinds {
 			}
 			if r.sources[cfg.ID] == nil {
 				r.sources[cfg.ID] = &memory.Source{}
+			}
+			if r.blind {
+				return struct{ engine.Source }{r.sources[cfg.ID]}, nil
 			}
 			return r.sources[cfg.ID], nil
 		},
