@@ -148,7 +148,7 @@ func (o observed) Call(ctx context.Context, method string, params, result any) e
 	case broken && fault.What == "timeout": // of this call; the plugin is there
 		o.kept.is("connected", engine.Fail(engine.Timeout, "call the plugin of", string(o.kept.account), "%w", err))
 	case broken:
-		kind := map[string]engine.Kind{"gone": engine.PluginGone, "missing": engine.PluginMissing}[fault.What]
+		kind := map[string]engine.Kind{"gone": engine.PluginGone, "missing": engine.PluginMissing, "hung": engine.Timeout}[fault.What]
 		if kind == 0 {
 			kind = engine.PluginProtocol
 		}
@@ -162,6 +162,9 @@ func (o observed) Call(ctx context.Context, method string, params, result any) e
 	}
 	return err
 }
+
+// Broke tells that what the plugin said makes no sense.
+func (o observed) Broke(err error) { o.kept.is("failed", err) }
 
 func (o observed) Close() error {
 	err := o.Conn.Close()

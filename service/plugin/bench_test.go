@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/group"
 	"davbus.org/davbus/engine/item"
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 			return filled(int(n)), nil
 		})
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func filled(items int) *memory.Source {

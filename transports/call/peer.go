@@ -39,6 +39,10 @@ type Options struct {
 	// side, as a pipe of the shell does after the last line. Otherwise they end.
 	HalfClose bool
 
+	// Answered is told of each answer that comes in, also of one that nobody waits
+	// for any more. It must not wait. It may be nil.
+	Answered func()
+
 	// Strict ends the connection at the first line that makes no sense, as
 	// towards a program that must know the protocol. Otherwise such a line is
 	// answered with an error, as towards a person.
@@ -108,6 +112,9 @@ func (p *Peer) Close() error {
 	p.work.Wait()
 	return nil
 }
+
+// Fail ends the connection for a reason, and does not wait.
+func (p *Peer) Fail(err error) { p.stop(err) }
 
 // Done is closed when the connection has ended; Err then says why.
 func (p *Peer) Done() <-chan struct{} { return p.done }

@@ -70,6 +70,9 @@ func (p *Peer) answer(m message) *Error {
 		return unknown
 	}
 	delete(p.pending, id)
+	if p.opt.Answered != nil {
+		p.opt.Answered()
+	}
 	if call.answer != nil {
 		call.answer <- m
 	}

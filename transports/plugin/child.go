@@ -133,6 +133,15 @@ func (c *child) end() {
 	c.work.Wait()
 }
 
+// kill ends it and all that it started, now.
+func (c *child) kill() {
+	select {
+	case <-c.ended: // its number may be another's by now
+	default:
+		killGroup(c.cmd.Process.Pid)
+	}
+}
+
 // how says how it ended, after ended.
 func (c *child) how() string {
 	if c.state == nil {

@@ -22,7 +22,7 @@ import (
 
 // A Fault is a failure of the plugin itself, not of what it was asked.
 type Fault struct {
-	What string // "missing", "gone", "timeout", "protocol"
+	What string // "missing", "gone", "timeout", "hung", "protocol"
 	Err  error
 }
 
@@ -33,7 +33,8 @@ func (f *Fault) Unwrap() error { return f.Err }
 func (f *Fault) PluginFault() string { return f.What }
 
 // Timeouts are how long a plugin may take for a call before it is given up, by
-// method. Progress that it tells begins the time anew.
+// method. The time begins when all earlier calls were answered or given up, and
+// anew at each progress that the plugin tells.
 type Timeouts map[string]time.Duration
 
 // other is the time for a method that Timeouts does not name.
@@ -64,17 +65,19 @@ type Options struct {
 // A Conn is one plugin that is spoken to.
 type Conn struct {
 	peer  *call.Peer
+	ready chan struct{} // closed when peer is set
 	opt   Options
 	child *child // nil if it was found running
 
-	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]func() // calls that are not answered, in the order of their numbers
+	mu       sync.Mutex
+	waiting  []*turn // calls that are not answered, in the order in which they were made
+	answered uint64  // how many answers came
+	chatter  chatter
 }
 
 // Attach speaks to a plugin that was found running.
 func Attach(stream io.ReadWriteCloser, opt Options) *Conn {
-	return &Conn{peer: start(stream, opt), opt: opt, waiting: map[uint64]func(){}}
+	return speak(stream, opt, nil)
 }
 
 // Start starts a child and speaks to it on its standard input and output.
@@ -83,37 +86,53 @@ func Start(opt Options) (*Conn, error) {
 	if err != nil {
 		return nil, &Fault{"missing", fmt.Errorf("cannot start the plugin %s: %w", strings.Join(opt.Argv[:min(1, len(opt.Argv))], ""), err)}
 	}
-	return &Conn{peer: start(stream, opt), opt: opt, child: c, waiting: map[uint64]func(){}}, nil
+	return speak(stream, opt, c), nil
 }
 
-func start(stream io.ReadWriteCloser, opt Options) *call.Peer {
-	return call.Start(stream, call.Options{Limit: call.MaxData, Handle: opt.Handle, Notify: opt.Notify, Strict: true})
+func speak(stream io.ReadWriteCloser, opt Options, child *child) *Conn {
+	c := &Conn{opt: opt, child: child, ready: make(chan struct{})}
+	o := call.Options{Limit: call.MaxData, Answered: c.heard, Strict: true}
+	o.Notify = func(method string, params json.RawMessage) {
+		if c.bear(len(params)) && opt.Notify != nil {
+			opt.Notify(method, params)
+		}
+	}
+	if opt.Handle != nil {
+		o.Handle = func(ctx context.Context, method string, params json.RawMessage) (any, error) {
+			c.bear(len(params))
+			return opt.Handle(ctx, method, params)
+		}
+	}
+	c.peer = call.Start(stream, o)
+	close(c.ready)
+	return c
 }
 
 // Call calls the plugin. What it answers is a *call.Error; anything else is a
 // Fault, or the end of ctx.
 //
-// What a plugin answers one after the other waits for those before: when one is
-// answered, the time of those that were called after it begins anew.
+// A plugin that answers nothing at all in the time of a call hangs, or does not
+// read: it is ended, so that nobody else waits for it too. One that answers other
+// calls meanwhile loses this call alone.
 func (c *Conn) Call(ctx context.Context, method string, params, result any) error {
 	limit, ok := c.opt.Timeouts[method]
 	if !ok {
 		limit = other
 	}
-	late := errors.New("no answer in time")
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(limit, func() { cancel(late) })
-	defer timer.Stop()
-	answered := c.queue(func() { timer.Reset(limit) })
-	err := c.peer.Call(ctx, method, params, result, func() { timer.Reset(limit) })
+	t := c.enter(limit, cancel)
+	err := c.peer.Call(ctx, method, params, result, t.anew)
+	c.leave(t)
 	_, refused := errors.AsType[*call.Error](err)
-	answered(err == nil || refused)
 	if err == nil || refused {
 		return err
 	}
-	switch {
-	case context.Cause(ctx) == late:
+	switch cause := context.Cause(ctx); {
+	case cause == errHung:
+		c.kill()
+		return &Fault{"hung", fmt.Errorf("the plugin did not answer %s within %v, nor anything else: it was ended", method, limit)}
+	case cause == errLate:
 		return &Fault{"timeout", fmt.Errorf("the plugin did not answer %s within %v", method, limit)}
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -121,26 +140,6 @@ func (c *Conn) Call(ctx context.Context, method string, params, result any) erro
 		return &Fault{"protocol", err}
 	}
 	return &Fault{"gone", c.farewell(err)}
-}
-
-// queue notes a call that waits. answered takes it out; if the plugin has
-// answered it, all that were called later begin anew.
-func (c *Conn) queue(anew func()) (answered func(bool)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last++
-	n := c.last
-	c.waiting[n] = anew
-	return func(is bool) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.waiting, n)
-		for later, anew := range c.waiting {
-			if is && later > n {
-				anew()
-			}
-		}
-	}
 }
 
 // Tell sends the plugin a notification.
@@ -166,6 +165,14 @@ func (c *Conn) Pending() int { return c.peer.Pending() }
 
 // Done is closed when the plugin cannot be spoken to any more.
 func (c *Conn) Done() <-chan struct{} { return c.peer.Done() }
+
+// kill ends the plugin without a word.
+func (c *Conn) kill() {
+	if c.child != nil {
+		c.child.kill()
+	}
+	c.Close()
+}
 
 // Close ends the connection; a child is given a moment to end by itself, then it
 // and everything that it started are killed.

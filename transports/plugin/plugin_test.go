@@ -1,13 +1,9 @@
 package plugin
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,113 +25,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-type stdio struct {
-	io.Reader
-	io.Writer
-}
-
-func (stdio) Close() error { return os.Stdin.Close() }
-
-func behave(how string) {
-	line := func(text string) { fmt.Println(text) }
-	in := json.NewDecoder(os.Stdin)
-	var request struct{ ID int }
-	switch how {
-	case "good":
-		p := call.Start(stdio{os.Stdin, os.Stdout}, call.Options{Limit: call.MaxData, Handle: func(ctx context.Context, method string, params json.RawMessage) (any, error) {
-			switch method {
-			case "fail":
-				return nil, call.Named("not-found", "there is no such item")
-			case "hang":
-				<-ctx.Done()
-				return nil, ctx.Err()
-			case "environment":
-				return map[string]any{"env": os.Environ(), "fds": descriptors(), "dir": wd()}, nil
-			}
-			return params, nil
-		}})
-		<-p.Done()
-		p.Close()
-	case "exit":
-		in.Decode(&request)
-		fmt.Fprintln(os.Stderr, "I give up")
-		os.Exit(3)
-	case "garbage":
-		in.Decode(&request)
-		line("Hello, I am a plugin!")
-	case "wrong-id":
-		in.Decode(&request)
-		line(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":1}`, request.ID+1))
-	case "twice":
-		in.Decode(&request)
-		line(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":1}`, request.ID))
-		line(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":1}`, request.ID))
-	case "oversize":
-		in.Decode(&request)
-		big := make([]byte, 1<<20)
-		for i := range big {
-			big[i] = 'x'
-		}
-		for range 20 {
-			os.Stdout.Write(big)
-		}
-	case "parent":
-		parent()
-	case "deaf": // closes its input and stays
-		os.Stdin.Close()
-		select {}
-	case "progress":
-		for in.Decode(&request) == nil {
-			for range 5 {
-				time.Sleep(400 * time.Millisecond)
-				line(fmt.Sprintf(`{"jsonrpc":"2.0","method":"$/progress","params":{"id":%d}}`, request.ID))
-			}
-			line(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":1}`, request.ID))
-		}
-	case "family": // starts a process that would outlive it
-		in.Decode(&request)
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{"PLUGIN_TEST=deaf"}
-		cmd.Start()
-		line(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":%d}`, request.ID, cmd.Process.Pid))
-		in.Decode(&request)
-	}
-	if how != "exit" && how != "good" {
-		io.Copy(io.Discard, os.Stdin)
-	}
-}
-
-// descriptors are what this process holds beside its standard ones, but for what
-// Go itself opens.
-func descriptors() []string {
-	fds, _ := os.ReadDir("/proc/self/fd")
-	out := []string{}
-	for _, fd := range fds {
-		n, _ := strconv.Atoi(fd.Name())
-		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
-		if n > 2 && err == nil && !strings.HasPrefix(to, "anon_inode:") && !strings.HasPrefix(to, "/proc/") && !strings.HasPrefix(to, "/sys/fs/cgroup") {
-			out = append(out, to)
-		}
-	}
-	return out
-}
-
-// parent starts a plugin, tells its process, and stays.
-func parent() {
-	self, err := os.Executable()
-	if err == nil {
-		var c *Conn
-		if c, err = Start(Options{Argv: []string{self}, Env: []string{"PLUGIN_TEST=deaf"}}); err == nil {
-			fmt.Println(c.child.cmd.Process.Pid)
-			select {}
-		}
-	}
-	fmt.Println(err)
-	os.Exit(1)
-}
-
-func wd() string { d, _ := os.Getwd(); return d }
-
 // run starts a plugin that behaves so.
 func run(t *testing.T, how string, o Options) *Conn {
 	t.Helper()
@@ -143,7 +32,7 @@ func run(t *testing.T, how string, o Options) *Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Argv, o.Env = []string{self}, []string{"PLUGIN_TEST=" + how}
+	o.Argv, o.Env = []string{self}, []string{"PLUGIN_TEST=" + how, "GORACE=atexit_sleep_ms=0"}
 	c, err := Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +82,7 @@ func TestAPluginInheritsNothing(t *testing.T) {
 	if err := c.Call(t.Context(), "environment", nil, &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Env) != 1 || len(got.FDs) > 0 || got.Dir != "/" {
+	if len(got.Env) != 2 || len(got.FDs) > 0 || got.Dir != "/" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -228,12 +117,31 @@ func TestASecondAnswerEndsTheConnection(t *testing.T) {
 	wantFault(t, c.Call(t.Context(), "x", nil, nil), "protocol")
 }
 
-func TestTimeLimit(t *testing.T) {
-	c := run(t, "good", Options{Timeouts: Timeouts{"hang": 50 * time.Millisecond}})
-	wantFault(t, c.Call(t.Context(), "hang", nil, nil), "timeout")
-	// Others are not harmed.
-	if err := c.Call(t.Context(), "echo", 1, nil); err != nil {
-		t.Error(err)
+// A plugin that never reads is ended at the first call that it does not answer,
+// with all that it started, and nothing waits for it again: neither a call that
+// it has not seen, nor one that is too long for its pipe.
+func TestAPluginThatAnswersNothingIsEndedAtTheFirstTimeout(t *testing.T) {
+	for _, size := range []int{1, 1 << 20} {
+		said := make(chan string, 10)
+		c := run(t, "stuck", Options{Timeouts: Timeouts{"x": 200 * time.Millisecond}, Stderr: func(s string) { said <- s }})
+		family, err := strconv.Atoi(<-said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Call(t.Context(), "x", strings.Repeat("x", size), nil)
+		wantFault(t, err, "hung")
+		if !strings.Contains(err.Error(), "x within 200ms") {
+			t.Errorf("the error does not say what it waited for: %v", err)
+		}
+		for _, pid := range []int{c.child.cmd.Process.Pid, family} {
+			for deadline := time.Now().Add(30 * time.Second); alive(pid); {
+				if time.Now().After(deadline) {
+					syscall.Kill(pid, syscall.SIGKILL)
+					t.Fatalf("process %d goes on", pid)
+				}
+			}
+		}
+		wantFault(t, c.Call(t.Context(), "y", nil, nil), "gone") // whose time would be a minute
 	}
 }
 

@@ -58,7 +58,10 @@ func (st *stream) count() {
 		return
 	}
 	st.came++
-	st.greedy = st.greedy || st.came > st.allowed
+	if st.came > st.allowed {
+		st.greedy = true
+		st.stop()
+	}
 	if st.came%(window/2) == 0 {
 		st.owed += window / 2
 		select {

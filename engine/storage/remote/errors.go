@@ -92,7 +92,7 @@ func asEngine(op, on string, err error) error {
 	case errors.Is(err, context.Canceled):
 		kind = engine.Cancelled
 	case errors.As(err, &fault):
-		kind = map[string]engine.Kind{"gone": engine.PluginGone, "missing": engine.PluginMissing, "timeout": engine.Timeout}[fault.PluginFault()]
+		kind = map[string]engine.Kind{"gone": engine.PluginGone, "missing": engine.PluginMissing, "timeout": engine.Timeout, "hung": engine.Timeout}[fault.PluginFault()]
 		if kind == 0 {
 			kind = engine.PluginProtocol
 		}

@@ -9,7 +9,6 @@ package remote
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 
 	"davbus.org/davbus/engine"
@@ -18,7 +17,7 @@ import (
 // A Caller is the way to a plugin. Messages of the plugin come in by
 // Source.Notify and Source.Handle. An error may tell more by a method
 // ErrorName() string (a name of the protocol) or PluginFault() string ("gone",
-// "missing", "timeout", "protocol").
+// "missing", "timeout", "hung", "protocol").
 type Caller interface {
 	Call(ctx context.Context, method string, params, result any) error
 	Close() error
@@ -55,11 +54,8 @@ type Options struct {
 // Limits are what one answer may hold.
 type Limits struct {
 	Items int // 1,048,576
-	Bytes int // of texts; 1 GiB
+	Bytes int // of texts; 256 MiB
 }
-
-// A link is one connection to a plugin.
-type link struct{ Caller }
 
 // A Source is one account kept by a plugin.
 type Source struct {
@@ -82,7 +78,7 @@ func New(o Options) *Source {
 		o.Limits.Items = 1 << 20
 	}
 	if o.Limits.Bytes == 0 {
-		o.Limits.Bytes = 1 << 30
+		o.Limits.Bytes = 256 << 20
 	}
 	if o.Params == nil {
 		o.Params = engine.Params{} // an author looks into it without asking
@@ -119,89 +115,6 @@ func (s *Source) Disconnect() {
 	if caller != nil {
 		s.lose(caller)
 	}
-}
-
-// call calls the plugin, starting it first if it is not there.
-func (s *Source) call(ctx context.Context, method, on string, params, result any) error {
-	if err := ctx.Err(); err != nil { // an answer that came all the same would look complete
-		return asEngine(strings.ReplaceAll(method, "_", " "), on, err)
-	}
-	caller, err := s.need(ctx)
-	if err != nil {
-		return err
-	}
-	if err = caller.Call(ctx, method, params, result); err == nil {
-		return nil
-	}
-	err = asEngine(strings.ReplaceAll(method, "_", " "), on, err)
-	if k := engine.KindOf(err); k == engine.PluginGone || k == engine.PluginProtocol {
-		s.lose(caller)
-	}
-	return err
-}
-
-// need gives the plugin, initialized.
-func (s *Source) need(ctx context.Context) (*link, error) {
-	s.mu.Lock()
-	caller := s.caller
-	s.mu.Unlock()
-	if caller != nil {
-		return caller, nil
-	}
-	dialled, err := s.opt.Dial(ctx, s)
-	if err != nil {
-		return nil, asEngine("start the plugin of", s.opt.Account, err)
-	}
-	caller = &link{dialled}
-	params := initializeParams{Protocol: Protocol, Account: s.opt.Account, Parameters: s.opt.Params}
-	var answer initializeResult
-	if err := caller.Call(ctx, methodInitialize, params, &answer); err != nil {
-		caller.Close()
-		return nil, asEngine("initialize the plugin of", s.opt.Account, err)
-	}
-	if answer.Protocol != Protocol {
-		caller.Close()
-		return nil, broken("initialize the plugin of", s.opt.Account, "it speaks protocol %d, and this davbus speaks %d", answer.Protocol, Protocol)
-	}
-	s.mu.Lock()
-	again := s.looked
-	s.mu.Unlock()
-	if again { // a plugin may expect that it is asked for its collections after each start
-		if err := caller.Call(ctx, methodDiscover, struct{}{}, &discoverResult{}); err != nil {
-			caller.Close()
-			return nil, asEngine("discover the collections of", s.opt.Account, err)
-		}
-	}
-	s.mu.Lock()
-	first := s.caller
-	if first == nil {
-		s.caller, s.features = caller, answer.Features
-	}
-	s.mu.Unlock()
-	if first != nil { // somebody was quicker
-		caller.Close()
-		return first, nil
-	}
-	return caller, nil
-}
-
-// lose forgets a plugin that cannot be talked to any more.
-func (s *Source) lose(caller *link) {
-	s.mu.Lock()
-	mine := s.caller == caller
-	if mine {
-		s.caller = nil
-	}
-	s.mu.Unlock()
-	if mine {
-		caller.Close()
-	}
-}
-
-func (s *Source) up() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.caller != nil
 }
 
 func (s *Source) has(feature string) bool {

@@ -164,46 +164,6 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 	}
 }
 
-func TestASyncIsAnnouncedAndEnded(t *testing.T) {
-	for whole, want := range map[bool]string{
-		true:  "connect committed_all sync_done disconnect",
-		false: "connect committed_all disconnect",
-	} {
-		var calls []string
-		inner, _ := calendar()
-		s := plugin(inner, func(l *loop) { l.calls = &calls })
-		st := open(t, s).(engine.Session)
-		calls = nil
-		if _, err := st.Begin(t.Context(), false); err != nil {
-			t.Fatal(err)
-		}
-		if err := st.End(t.Context(), whole); err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(calls, " "); got != want {
-			t.Errorf("whole %v: %s; want %s", whole, got, want)
-		}
-	}
-}
-
-func TestPluginMayAskForASlowSyncUntilOneIsDone(t *testing.T) {
-	inner, _ := calendar()
-	s := plugin(inner, nil)
-	st := open(t, s).(engine.Session)
-	if _, err := s.Handle(t.Context(), methodSetSlowSync, json.RawMessage(`{"collection":"cal"}`)); err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []bool{true, true, false} {
-		slow, err := st.Begin(t.Context(), false)
-		if err != nil || slow != want {
-			t.Errorf("run %d: slow %v, %v", i, slow, err)
-		}
-		if err := st.End(t.Context(), i > 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestAPluginThatIsGoneIsStartedAgain(t *testing.T) {
 	inner, _ := calendar()
 	starts := 0

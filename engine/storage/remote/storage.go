@@ -12,8 +12,9 @@ import (
 
 // A Storage is one collection of a plugin.
 type Storage struct {
-	source *Source
-	name   string
+	source  *Source
+	name    string
+	session *link // that knows of the sync; guarded by source.mu
 }
 
 var (
@@ -26,6 +27,7 @@ var (
 type stream struct {
 	most  Limits
 	taken chan struct{} // of one place: more may be sent
+	stop  func()        // gives the call up
 
 	mu      sync.Mutex
 	allowed int // how many changes may have come; 0: any number
@@ -47,6 +49,7 @@ func (st *stream) put(c change) {
 	st.bytes += len(c.Base64)
 	if st.over = st.over || len(st.changes) >= st.most.Items || st.bytes > st.most.Bytes; st.over {
 		st.changes = nil
+		st.stop()
 		return
 	}
 	st.changes = append(st.changes, c)
@@ -58,7 +61,9 @@ func (s *Storage) gather(ctx context.Context, method string, params func(stream 
 	if err != nil {
 		return nil, err
 	}
-	st := &stream{most: s.source.opt.Limits, allowed: s.source.credit(caller), taken: make(chan struct{}, 1)}
+	ctx, stopCall := context.WithCancel(ctx)
+	defer stopCall()
+	st := &stream{most: s.source.opt.Limits, allowed: s.source.credit(caller), taken: make(chan struct{}, 1), stop: stopCall}
 	credit := st.allowed
 	s.source.mu.Lock()
 	s.source.last++
@@ -66,26 +71,26 @@ func (s *Storage) gather(ctx context.Context, method string, params func(stream 
 	s.source.streams[id] = st
 	s.source.mu.Unlock()
 	stop := st.grant(ctx, caller, id)
-	err = s.source.call(ctx, method, s.name, params(id, credit), result)
+	err = s.source.on(ctx, caller, method, s.name, params(id, credit), result)
 	stop()
 	s.source.mu.Lock()
 	delete(s.source.streams, id)
 	s.source.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.over {
-		return nil, broken("read from the plugin", s.name, "it sent more than %d items or %d bytes in one answer", st.most.Items, st.most.Bytes)
+	switch n := count(); {
+	case st.over: // whatever else came of it: it was given up for that
+		err = broken("read from the plugin", s.name, "it sent more than %d items or %d bytes in one answer", st.most.Items, st.most.Bytes)
+	case st.greedy:
+		err = broken("read from the plugin", s.name, "it sent more than its credit allows")
+	case err != nil:
+		return nil, err
+	case n != len(st.changes):
+		err = broken("read from the plugin", s.name, "it says that it sent %d items, and %d came", n, len(st.changes))
+	default:
+		return st.changes, nil
 	}
-	if st.greedy {
-		return nil, broken("read from the plugin", s.name, "it sent more than its credit allows")
-	}
-	if n := count(); n != len(st.changes) {
-		return nil, broken("read from the plugin", s.name, "it says that it sent %d items, and %d came", n, len(st.changes))
-	}
-	return st.changes, nil
+	return nil, s.source.breaks(caller, err)
 }
 
 // etag is what tells the versions of an item apart: the plugin's own mark, or
@@ -268,38 +273,4 @@ func ofItem(err error) bool {
 		return true
 	}
 	return false
-}
-
-// Begin tells the plugin that a sync of the collection begins. The plugin may
-// ask for a slow sync.
-func (s *Storage) Begin(ctx context.Context, slow bool) (wantsSlow bool, err error) {
-	var answer connectResult
-	if err := s.source.call(ctx, methodConnect, s.name, connectParams{Collection: s.name, SlowSync: slow}, &answer); err != nil {
-		return false, err
-	}
-	s.source.mu.Lock()
-	defer s.source.mu.Unlock()
-	return answer.SlowSync || s.source.slow[s.name], nil
-}
-
-// End tells the plugin that everything was committed, whether the sync was
-// whole, and that it is over.
-//
-// A plugin that has ended meanwhile knows of no sync, and is not started for it.
-func (s *Storage) End(ctx context.Context, whole bool) error {
-	if !s.source.up() {
-		return engine.Fail(engine.PluginGone, "end the sync of", s.name, "the plugin ended before the sync did")
-	}
-	p := collectionParams{Collection: s.name}
-	err := s.source.call(ctx, methodCommittedAll, s.name, p, nil)
-	if err == nil && whole {
-		if err = s.source.call(ctx, methodSyncDone, s.name, p, nil); err == nil {
-			s.source.mu.Lock()
-			delete(s.source.slow, s.name)
-			s.source.mu.Unlock()
-		}
-	}
-	// What goes wrong when leaving does not make the sync fail.
-	_ = s.source.call(ctx, methodDisconnect, s.name, p, nil)
-	return err
 }

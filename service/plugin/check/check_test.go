@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/storage/vdir"
 	"davbus.org/davbus/service/plugin"
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 	how := os.Getenv("CHECK_TEST")
 	switch how {
 	case "":
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	case "garbage":
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 			fmt.Println("What do you mean?")
