@@ -25,7 +25,7 @@ type accountCmd struct {
 
 type accountAddCmd struct {
 	ID          string   `arg:"" help:"A letter, then letters, digits, _ - and dots."`
-	Kind        string   `arg:"" help:"dav, vdir, webcal or store."`
+	Kind        string   `arg:"" help:"dav, vdir, webcal, store, or plugin:ID: 'davbus plugin list' has the plugins."`
 	Params      []string `arg:"" optional:"" name:"param" help:"NAME=VALUE; several values of a list are several NAME=VALUE. davbus-config(5) lists them, 'davbus account add ID KIND --list' too."`
 	DisplayName string   `help:"A name for people."`
 	List        bool     `help:"List the parameters of the kind and do nothing."`
