@@ -65,14 +65,14 @@ type Peer struct {
 	work   sync.WaitGroup
 
 	answering sync.WaitGroup // calls that came in
+	slots     chan struct{}  // one for each call that came in and whose answer is not written
 
 	mu      sync.Mutex
 	last    uint64
 	pending map[uint64]*pending
 	running map[string]context.CancelFunc // calls that came in, by id
 
-	refusing int // calls that are being told that they are too many
-	err      error
+	err error
 }
 
 // A pending call was made by us and is not answered yet. One that was given up
@@ -92,7 +92,7 @@ func Start(stream io.ReadWriteCloser, opt Options) *Peer {
 	}
 	end, finish := context.WithCancel(context.Background())
 	p := &Peer{opt: opt, stream: stream, out: make(chan outgoing), done: make(chan struct{}), end: end,
-		pending: map[uint64]*pending{}, running: map[string]context.CancelFunc{}}
+		pending: map[uint64]*pending{}, running: map[string]context.CancelFunc{}, slots: make(chan struct{}, opt.Busy+maxRefusing)}
 	p.work.Go(p.write)
 	p.work.Go(func() {
 		err := p.read()

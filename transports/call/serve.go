@@ -109,9 +109,18 @@ func (p *Peer) begin(m message) *Error {
 		closeAll(m.files)
 		return &Error{Code: CodeMethodNotFound, Message: "there is no method " + strconv.Quote(m.Method) + " here"}
 	}
+	select { // who asks faster than he reads is not read from either
+	case p.slots <- struct{}{}:
+	case <-p.done:
+		closeAll(m.files)
+		return nil
+	}
 	ctx, fault := p.admit(m)
 	if ctx == nil {
 		closeAll(m.files)
+		if fault != nil {
+			<-p.slots
+		}
 		return fault
 	}
 	came := &cameAlong{files: m.files}
@@ -127,12 +136,22 @@ func (p *Peer) begin(m message) *Error {
 		reply := handle(m.ID, answer, p.opt.Limit)
 		p.mu.Lock()
 		p.running[string(m.ID)]()
-		delete(p.running, string(m.ID))
+		delete(p.running, string(m.ID)) // before it is seen: the id is free then
 		p.mu.Unlock()
-		p.send(p.end, reply) // fails only when the connection has ended
+		p.reply(reply)
 	})
 	return nil
 }
+
+// reply sends an answer, and makes room for another call.
+func (p *Peer) reply(m message) {
+	p.send(p.end, m) // fails only when the connection has ended
+	<-p.slots
+}
+
+// maxRefusing is how many calls that were one too many, or answers that are not
+// written, may wait beside those that are under way.
+const maxRefusing = 64
 
 // admit gives a call its context; nil if it is not taken, which is answered here
 // or told.
@@ -140,38 +159,17 @@ func (p *Peer) admit(m message) (context.Context, *Error) {
 	id := string(m.ID)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refusing >= maxRefusing {
-		// Who asks faster than he reads is not read from either.
-		p.mu.Unlock()
-		defer p.mu.Lock()
-		return nil, p.refuse(m)
-	}
 	if _, ok := p.running[id]; ok {
 		return nil, &Error{Code: CodeInvalidRequest, Message: "the id " + id + " is that of a call which is under way"}
 	}
 	if len(p.running) >= p.opt.Busy {
-		p.refusing++
-		p.work.Go(func() {
-			p.refuse(m)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.refusing--
-		})
+		busy := Named("busy", "%d calls are under way, as many as are taken; wait for an answer", p.opt.Busy)
+		p.work.Go(func() { p.reply(message{ID: m.ID, Error: toWire(busy)}) })
 		return nil, nil
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(p.end, callID{}, m.ID))
 	p.running[id] = cancel
 	return ctx, nil
-}
-
-// maxRefusing is how many calls that were one too many may wait to be told so.
-const maxRefusing = 64
-
-// refuse answers a call that is one too many.
-func (p *Peer) refuse(m message) *Error {
-	busy := Named("busy", "%d calls are under way, as many as are taken; wait for an answer", p.opt.Busy)
-	p.send(p.end, message{ID: m.ID, Error: toWire(busy)}) // fails only when the connection has ended
-	return nil
 }
 
 // handle answers one call. A panic hurts only its caller.
