@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -33,7 +34,8 @@ func flood(t *testing.T, quick bool) {
 		defer p.Close()
 		const calls = 1000
 		var sent atomic.Int64
-		go func() {
+		var asking sync.WaitGroup
+		asking.Go(func() {
 			for i := range calls {
 				if _, err := fmt.Fprintf(client, `{"jsonrpc":"2.0","id":%d,"method":"x"}`+"\n", i); err != nil {
 					return
@@ -43,7 +45,7 @@ func flood(t *testing.T, quick bool) {
 					time.Sleep(time.Microsecond) // the answer is there by then
 				}
 			}
-		}()
+		})
 		time.Sleep(time.Second)
 		synctest.Wait() // nothing moves any more: nobody reads
 		if n := sent.Load(); n < maxRefusing || n > 8+maxRefusing+200 {
@@ -71,5 +73,6 @@ func flood(t *testing.T, quick bool) {
 			t.Errorf("%d of %d calls were carried out", done, calls)
 		}
 		client.Close()
+		asking.Wait()
 	})
 }
