@@ -37,8 +37,8 @@ func scenarioPackages(root string) (map[string][]string, error) {
 }
 
 // proves demands that the own test of each scenario of a mutant fails.
-func (m mutant) proves(overlay string) error {
-	if len(m.scenarios) == 0 {
+func (j *judge) proves() error {
+	if len(j.scenarios) == 0 {
 		return nil
 	}
 	where, err := scenarioPackages(".")
@@ -46,21 +46,21 @@ func (m mutant) proves(overlay string) error {
 		return err
 	}
 	pkgs := map[string]bool{}
-	for _, n := range m.scenarios {
+	for _, n := range j.scenarios {
 		for _, pkg := range where[n] {
 			pkgs[pkg] = true
 		}
 	}
-	pattern := `Scenario(\d+And)*(` + strings.Join(m.scenarios, "|") + `)(And\d+)*[A-Z]`
-	args := append([]string{"test", "-tags", "real", "-count=1", "-overlay", overlay, "-run", pattern}, slices.Sorted(maps.Keys(pkgs))...)
-	out, _ := gotool(limit, args...)
+	pattern := `Scenario(\d+And)*(` + strings.Join(j.scenarios, "|") + `)(And\d+)*[A-Z]`
+	args := append([]string{"test", "-tags", "real", "-vet=off", "-count=1", "-overlay", j.overlay, "-run", pattern}, slices.Sorted(maps.Keys(pkgs))...)
+	out, _ := j.command(".", "go", args...)
 	failed := map[string]bool{}
 	for _, f := range failedTest.FindAllStringSubmatch(out, -1) {
 		for n := range strings.SplitSeq(f[1], "And") {
 			failed[n] = true
 		}
 	}
-	for _, n := range m.scenarios {
+	for _, n := range j.scenarios {
 		if !failed[n] {
 			return fmt.Errorf("survived the test of scenario %s", n)
 		}
