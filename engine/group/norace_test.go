@@ -4,5 +4,6 @@ package group_test
 
 const (
 	stormCount = 2000
+	stormTwice = true
 	everyNth   = 1 // request of a sync meets a fault
 )

@@ -3,6 +3,7 @@
 package group_test
 
 const (
-	stormCount = 200 // the detector makes SQLite thirty times slower
-	everyNth   = 5   // request of a sync meets a fault
+	stormCount = 200   // the detector makes SQLite thirty times slower
+	stormTwice = false // nor does it see more in the same storm
+	everyNth   = 5     // request of a sync meets a fault
 )

@@ -193,6 +193,7 @@ func TestASlowGroupOfAJobHoldsUpNoOtherGroup(t *testing.T) {
 			r.collection(id, "cal")
 		}
 		slow := newGate()
+		defer slow.open()
 		s := r.sources["a"].Storage("cal")
 		s.Before = func(c memory.Call) error {
 			if c.Name == "changes" {

@@ -188,6 +188,19 @@ func (r *rig) checkMixed(when string, succeeded map[int]bool) {
 	r.wantNoTemps()
 }
 
+func TestScenario60WhatTheDiskHadNoRoomForIsTakenAwayAtOnce(t *testing.T) {
+	r, _ := mixed(t, false)
+	r.f.step = func(op, name string) error {
+		if op == "write" {
+			r.halfWrite(string(event("made", "new"))[:40])
+			return unix.ENOSPC
+		}
+		return nil
+	}
+	wantKind(t, r.apply(creation("made", "new"))[0].Err, engine.QuotaExceeded)
+	r.wantNoTemps()
+}
+
 func TestPowerCutAtAnyStepLeavesOnlyWholeTexts(t *testing.T) {
 	t.Parallel()
 	for _, many := range []bool{false, true} {
