@@ -2,31 +2,53 @@ package group_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestSimulatedStormsKeepEveryPromise lives through as many storms as
-// DAVBUS_STORMS says, or through the one that DAVBUS_STORM names, each twice (once
-// under the race detector): the same seed must give the same trace, to the
-// nanosecond. The second time, every other storm has another clock.
+// DAVBUS_STORMS says, beginning with number DAVBUS_FROM, or through the one that
+// DAVBUS_STORM names, each twice (once under the race detector): the same seed must
+// give the same trace, to the nanosecond. The second time, every other storm has
+// another clock. After the time in DAVBUS_FOR no further ones are begun.
 func TestSimulatedStormsKeepEveryPromise(t *testing.T) {
-	storms := uint64(stormCount)
-	if n, err := strconv.ParseUint(os.Getenv("DAVBUS_STORMS"), 10, 64); err == nil {
-		storms = n
+	number := func(name string, otherwise uint64) uint64 {
+		if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
+			return n
+		}
+		return otherwise
 	}
-	if seed, err := strconv.ParseUint(os.Getenv("DAVBUS_STORM"), 10, 64); err == nil {
+	const none = math.MaxUint64
+	if seed := number("DAVBUS_STORM", none); seed != none {
 		simulate(t, seed, seed+1)
 		return
 	}
-	const together = 50
-	for first := uint64(0); first < storms; first += together {
-		t.Run(fmt.Sprint(first), func(t *testing.T) {
+	from := number("DAVBUS_FROM", 0)
+	storms := number("DAVBUS_STORMS", stormCount)
+	limit, _ := time.ParseDuration(os.Getenv("DAVBUS_FOR"))
+	began := time.Now()
+	var lived atomic.Uint64
+	t.Cleanup(func() {
+		t.Logf("%d of %d storms, from number %d on, kept every promise", lived.Load(), storms, from)
+	})
+	const shards, together = 8, 50
+	for shard := range uint64(shards) {
+		t.Run(fmt.Sprint("shard ", shard), func(t *testing.T) {
 			t.Parallel()
-			simulate(t, first, min(first+together, storms))
+			for first := shard * together; first < storms && !t.Failed(); first += shards * together {
+				if limit > 0 && time.Since(began) > limit {
+					return
+				}
+				after := min(first+together, storms)
+				simulate(t, from+first, from+after)
+				lived.Add(after - first)
+			}
 		})
 	}
 }

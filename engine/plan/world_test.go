@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
-	"testing"
 
 	"davbus.org/davbus/engine"
 )
@@ -261,29 +258,4 @@ func (w *world) rest() string {
 		}
 	}
 	return ""
-}
-
-// TestRandomWorldsKeepTheLaws lives as many worlds as DAVBUS_WORLDS says; one that
-// fails tells its seed and, lived again, all that happened.
-func TestRandomWorldsKeepTheLaws(t *testing.T) {
-	worlds := uint64(worldCount)
-	if n, err := strconv.ParseUint(os.Getenv("DAVBUS_WORLDS"), 10, 64); err == nil {
-		worlds = n
-	}
-	const shards = 8
-	for shard := range uint64(shards) {
-		t.Run(fmt.Sprint("shard ", shard), func(t *testing.T) {
-			t.Parallel()
-			for seed := shard; seed < worlds; seed += shards {
-				if broken, _ := live(seed, false); broken == "" {
-					continue
-				}
-				broken, w := live(seed, true)
-				for _, line := range w.log {
-					t.Log(line)
-				}
-				t.Fatalf("live(%d, true): %s (%+v %+v)", seed, broken, w.members, w.rules)
-			}
-		})
-	}
 }
