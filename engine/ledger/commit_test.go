@@ -42,6 +42,18 @@ func TestAChangeThatFailsLeavesNothingAndHarmsNoOther(t *testing.T) {
 	}
 }
 
+// That a power cut takes nothing then is shown in power_real_test.go.
+func TestACommitWaitsForTheDisk(t *testing.T) {
+	l, _ := fresh(t)
+	var waits, journal string
+	if err := l.scan(&waits, "PRAGMA synchronous"); err != nil || waits != "2" {
+		t.Errorf("synchronous is %s, want 2, which is FULL: %v", waits, err)
+	}
+	if err := l.scan(&journal, "PRAGMA journal_mode"); err != nil || journal != "wal" {
+		t.Errorf("the journal is %s: %v", journal, err)
+	}
+}
+
 // Writers that arrive while another is committing share the next commit.
 func TestWritersThatWaitShareACommit(t *testing.T) {
 	l, _ := fresh(t)

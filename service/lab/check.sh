@@ -45,18 +45,26 @@ further() {
 	go test -tags "real further" -run Further -timeout 14m -v $(grep -lr '^//go:build real && further' --include '*_test.go' . | xargs -n 1 dirname | sort -u)
 }
 
-# The parts of make soak. Ten million random worlds of the planner.
-worlds() { DAVBUS_WORLDS=10000000 go test -count=1 -timeout 30m -v -run RandomWorlds ./engine/plan; }
-# 100,000 seeds of the simulator: storms of edits, faults, crashes and late members.
-storms() { DAVBUS_STORMS=100000 go test -count=1 -timeout 90m -v -run Storm ./engine/group; }
-# The shipped programs from outside, 2,000 sequences of 20 operations.
-blackbox() {
-	DAVBUS_SEQUENCES=2000 go test -tags "real further" -count=1 -timeout 40m -v -run LoseNothing ./service/blackbox
+# The parts of make soak: what is random or exhaustive, each with a number of things to
+# do, after which it says how many it did, and a limit of minutes, after which it begins
+# no more. SOAK=N multiplies both. DAVBUS_FROM=N begins with other worlds and storms.
+soak() {
+	what=$1 number=$2 minutes=$((${3} * ${SOAK:-1})) run=$4 package=$5
+	env "$what=$((number * ${SOAK:-1}))" DAVBUS_FOR=${minutes}m \
+		go test -tags "real further" -count=1 -timeout $((minutes + 5))m -v -run "$run" "$package"
 }
-# The shipped daemon, killed at every system call of a mixed sync; the power-loss model of folders and ledger.
-kills() {
-	DAVBUS_KILLS=all go test -tags "real further" -count=1 -timeout 40m -v -run KillAtASystemCall ./service/blackbox
-	go test -count=1 -timeout 10m -run 'Power|Crash|Kill' ./engine/storage/vdir ./engine/ledger
+# Random worlds of the planner.
+worlds() { soak DAVBUS_WORLDS 10000000 6 RandomWorldsKeepTheLaws ./engine/plan; }
+# Seeds of the simulator: storms of edits, faults, crashes and late members.
+storms() { soak DAVBUS_STORMS 100000 30 SimulatedStormsKeepEveryPromise ./engine/group; }
+# The shipped programs from outside, sequences of 20 operations.
+blackbox() { soak DAVBUS_SEQUENCES 2000 12 LoseNothing$ ./service/blackbox; }
+# The shipped daemon, killed at each call of a mixed sync, of up to so many of each kind.
+kills() { soak DAVBUS_KILLS 60 8 KillAtASystemCall ./service/blackbox; }
+# Power cuts: of the folder's writer at each step, and of the ledger at so many calls.
+power() {
+	go test -count=1 -timeout 5m -v -run 'Power|Durable' ./engine/storage/vdir
+	soak DAVBUS_CUTS 1000 5 APowerCut ./engine/ledger
 }
 
 # A part runs as a program of its own, so that its first failing command ends it.
