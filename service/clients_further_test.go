@@ -3,6 +3,7 @@
 package service
 
 import (
+	"path/filepath"
 	"testing"
 
 	"davbus.org/davbus/dbusapi/bustest"
@@ -36,12 +37,26 @@ func TestFurtherTheExampleInGJSFollowsASync(t *testing.T) {
 	exampleFollows(t, []string{"gjs", examples + "follow.js"}, objectLines...)
 }
 
-func TestFurtherTheExampleWithQtFollowsASync(t *testing.T) {
+// qtExample compiles an example with what Qt makes of the XML.
+func qtExample(t *testing.T, name string, libraries ...string) string {
+	t.Helper()
 	dir := built(t,
 		[]string{"qdbusxml2cpp", "-p", "DIR/manager", interfaces + ".Manager.xml"},
 		[]string{"moc", "DIR/manager.h", "-o", "DIR/moc_manager.cpp"},
-		[]string{"moc", examples + "follow.cpp", "-o", "DIR/follow.moc"},
-		append([]string{"g++", "-O0", "-fPIC", "-Wall", "-IDIR", "-o", "DIR/follow", examples + "follow.cpp", "DIR/manager.cpp", "DIR/moc_manager.cpp"},
-			flags(t, "Qt5DBus")...))
-	exampleFollows(t, []string{dir + "/follow"}, objectLines...)
+		[]string{"moc", examples + "davbus.h", "-o", "DIR/moc_davbus.cpp"},
+		append([]string{"g++", "-O0", "-fPIC", "-Wall", "-IDIR", "-I" + examples, "-o", "DIR/" + name, examples + name + ".cpp",
+			"DIR/manager.cpp", "DIR/moc_manager.cpp", "DIR/moc_davbus.cpp"}, flags(t, libraries...)...))
+	return filepath.Join(dir, name)
+}
+
+func TestFurtherTheExampleWithQtFollowsASync(t *testing.T) {
+	exampleFollows(t, []string{qtExample(t, "follow", "Qt5DBus")}, objectLines...)
+}
+
+func TestFurtherTheExampleInQMLShowsASync(t *testing.T) {
+	t.Setenv("QT_QPA_PLATFORM", "offscreen")
+	t.Setenv("QT_QUICK_BACKEND", "software")
+	t.Setenv("QT_FORCE_STDERR_LOGGING", "1")
+	exampleFollows(t, []string{qtExample(t, "panel", "Qt5DBus", "Qt5Quick"), examples + "panel.qml"},
+		"qml: account a: idle", "qml: account b: idle", "qml: job 1: ", "qml: conflict: two.ics in ", "qml: job 1: success")
 }

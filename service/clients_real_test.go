@@ -66,12 +66,12 @@ func built(t testing.TB, commands ...[]string) string {
 	return dir
 }
 
-// flags are those of a compiler for a library.
-func flags(t *testing.T, library string) []string {
+// flags are those of a compiler for libraries.
+func flags(t *testing.T, libraries ...string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "pkg-config", "--cflags", "--libs", library).Output()
+	out, err := exec.CommandContext(t.Context(), "pkg-config", append([]string{"--cflags", "--libs"}, libraries...)...).Output()
 	if err != nil {
-		t.Fatalf("pkg-config %s: %v (make check installs what is missing)", library, err)
+		t.Fatalf("pkg-config %q: %v (make check-all installs what is missing)", libraries, err)
 	}
 	return strings.Fields(string(out))
 }
