@@ -17,7 +17,6 @@ import (
 const (
 	unknownService = "org.freedesktop.DBus.Error.ServiceUnknown"
 	accessDenied   = "org.freedesktop.DBus.Error.AccessDenied"
-	rootPath       = "/org/davbus/Sync1"
 )
 
 // A request is one call, as gdbus is told of it.
@@ -43,6 +42,7 @@ var (
 	controls = []request{
 		ask("a setting", rootPath+"/account/a", "org.freedesktop.DBus.Properties.Set", "org.davbus.Sync1.Account", "DisplayName", "<'x'>"),
 		ask("a pause", rootPath, "org.davbus.Sync1.Manager.Pause", "0", "@a{sv} {}"),
+		ask("to go on", rootPath, "org.davbus.Sync1.Manager.Resume"),
 		ask("a new account", rootPath, "org.davbus.Sync1.Manager.AddAccount", "c", "store", "@a{sv} {}", "@a{sv} {}"),
 		ask("to quit", rootPath, "org.davbus.Sync1.Control.Quit", "@a{sv} {}"),
 	}
@@ -106,7 +106,7 @@ func TestFurtherAProgramBehindAFilterGetsWhatItsRulesSay(t *testing.T) {
 		{"see", []string{"--see=" + client.Name}, nil, [][]request{reads, lists, syncs, controls}, accessDenied},
 		{"read", reading, [][]request{reads}, [][]request{lists, syncs, controls}, accessDenied},
 		{"read and sync", syncing, [][]request{reads, syncs}, [][]request{lists, controls}, accessDenied},
-		{"talk", []string{"--talk=" + client.Name}, [][]request{reads, lists, syncs, controls[:3]}, nil, ""},
+		{"talk", []string{"--talk=" + client.Name}, [][]request{reads, lists, syncs, controls[:4]}, nil, ""},
 	} {
 		t.Run(c.profile, func(t *testing.T) {
 			d := conflicted(t)
