@@ -39,32 +39,6 @@ func allTests(t *testing.T) []string {
 // The table of docs/sockets.md has every row of control and streams, and says of
 // each either that it was left out or which tests there are.
 func TestEveryRowOfTheSocketsHasItsTest(t *testing.T) {
-	doc, err := os.ReadFile("../docs/sockets.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests, rows := allTests(t), map[string]string{}
-	for line := range strings.Lines(string(doc)) {
-		cells := strings.Split(line, "|")
-		if len(cells) != 5 || !regexp.MustCompile(`^ [UTGV]\d`).MatchString(cells[1]) {
-			continue
-		}
-		named := testName.FindAllString(cells[3], -1)
-		for _, name := range named {
-			if !slices.ContainsFunc(tests, func(s string) bool { return strings.HasPrefix(s, name) }) {
-				t.Errorf("%s: there is no test %s…", cells[1], name)
-			}
-		}
-		if len(named) == 0 && !strings.Contains(cells[2], "left out") && !strings.Contains(cells[3], "every test") {
-			t.Errorf("%s: no test is named, and it was not left out: %s", cells[1], cells[2])
-		}
-		for _, id := range strings.Split(strings.TrimSpace(cells[1]), ", ") {
-			if rows[id] != "" {
-				t.Errorf("%s is there twice", id)
-			}
-			rows[id] = line
-		}
-	}
 	want := []string{"T23", "T24"}
 	for n := 1; n <= 15; n++ {
 		want = append(want, fmt.Sprint("U", n))
@@ -72,8 +46,51 @@ func TestEveryRowOfTheSocketsHasItsTest(t *testing.T) {
 	for n := 5; n <= 19; n++ {
 		want = append(want, fmt.Sprint("T", n))
 	}
+	everyRow(t, "../docs/sockets.md", regexp.MustCompile(`^ [UTGV]\d`), want)
+}
+
+// And so has that of docs/plugins.md every row of plugins.
+func TestEveryRowOfThePluginsHasItsTest(t *testing.T) {
+	var want []string
+	for n := 1; n <= 35; n++ {
+		want = append(want, fmt.Sprint("O", n))
+	}
+	everyRow(t, "../docs/plugins.md", regexp.MustCompile(`^ O\d`), want)
+}
+
+// everyRow reads a table whose second last cell is how a row is met and whose last
+// names its tests.
+func everyRow(t *testing.T, path string, row *regexp.Regexp, want []string) {
+	t.Helper()
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, rows := allTests(t), map[string]bool{}
+	for line := range strings.Lines(string(doc)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 || !row.MatchString(cells[1]) {
+			continue
+		}
+		how, proof := cells[len(cells)-3], cells[len(cells)-2]
+		named := testName.FindAllString(proof, -1)
+		for _, name := range named {
+			if !slices.ContainsFunc(tests, func(s string) bool { return strings.HasPrefix(s, name) }) {
+				t.Errorf("%s: there is no test %s…", cells[1], name)
+			}
+		}
+		if len(named) == 0 && !strings.Contains(how, "left") && !strings.Contains(proof, "every test") {
+			t.Errorf("%s: no test is named, and it was not left out: %s", cells[1], how)
+		}
+		for _, id := range strings.Split(strings.TrimSpace(cells[1]), ", ") {
+			if rows[id] {
+				t.Errorf("%s is there twice", id)
+			}
+			rows[id] = true
+		}
+	}
 	for _, id := range want {
-		if rows[id] == "" {
+		if !rows[id] {
 			t.Errorf("the row %s is missing", id)
 		}
 	}

@@ -23,6 +23,9 @@ import (
 // TestMain lets this program be the plugin: a calendar in memory, with as many
 // items as its parameter says.
 func TestMain(m *testing.M) {
+	if path := os.Getenv("DAVBUS_PLUGIN_FOLDER"); path != "" {
+		keepFolder(path, os.Getenv("KILL_AT"))
+	}
 	if os.Getenv("DAVBUS_PLUGIN") != "" {
 		plugin.Main("memory", func(p engine.Params) (engine.Source, error) {
 			n, _ := p["items"].(float64)
