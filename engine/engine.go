@@ -143,6 +143,12 @@ type Session interface {
 	End(ctx context.Context, whole bool) error
 }
 
+// Formats of a card: what a collection of contacts may take.
+const (
+	VCard3 = "vcard3" // RFC 2426
+	VCard4 = "vcard4" // RFC 6350
+)
+
 // MetaKey names one of the four properties of a collection that people see.
 type MetaKey string
 
@@ -174,6 +180,7 @@ type Collection struct {
 	Parent     string   // the segment before it
 	Kind       string   // Calendar, AddressBook, or "" if it cannot be told
 	Components []string // "VEVENT", "VTODO", "VJOURNAL", "VCARD"; nil if not told
+	Formats    []string // VCard3, VCard4: the others are said in one of these; nil for all
 	Meta       Meta
 	Writable   bool
 	Scheduling bool   // the server sends invitations (RFC 6638)

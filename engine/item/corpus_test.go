@@ -49,6 +49,9 @@ func checkText(t *testing.T, rng *rand.Rand, name string, text []byte) {
 	if named := item.WithUID(text, "other"); i.UID != "" && item.Read(named).UID != "other" {
 		t.Errorf("%s: it does not take another UID", name)
 	}
+	if f := item.Format(text); !checkVersions(t, name, text) && f != "" && !slices.Contains(respelled, filepath.Base(name)) {
+		t.Errorf("%s: in the other version of vCard and back it is another", name)
+	}
 	if !i.Parsed {
 		return
 	}

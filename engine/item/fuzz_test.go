@@ -134,3 +134,12 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+func FuzzVersions(f *testing.F) {
+	seeds(f, func(text []byte) { f.Add(text) })
+	for _, s := range sayings {
+		f.Add(vcard("3.0", s.v3))
+		f.Add(vcard("4.0", s.v4))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) { checkVersions(t, "it", text) })
+}

@@ -21,6 +21,9 @@
 // After that the planner compares sums and nothing else. What is written to the
 // ledger is always Sum of the text that a member holds.
 //
+// A card goes to a member that does not take its version of vCard as As says it in
+// another one; Alike compares the two.
+//
 // A member that cannot keep every property is compared by Project of its texts.
 package item
 
