@@ -46,10 +46,10 @@ func (r *run) settleAsAsked(q *dispute, d *decision) (*plan.Step, error) {
 	}
 	switch how.Choice {
 	case "member":
-		return r.settleForMember(q, how.Member)
+		return r.settleForMember(q, how.Member, d)
 	case "newest":
 		if w := newest(q.candidates()); w != nil {
-			return r.winner(q, *w), nil
+			return r.winner(q, *w, d), nil
 		}
 		return nil, wrong("its texts do not all carry SEQUENCE or LAST-MODIFIED, or are equally new: name a member")
 	case "both":
@@ -73,7 +73,7 @@ func (r *run) settleAsAsked(q *dispute, d *decision) (*plan.Step, error) {
 	return nil, wrong("there is no choice %q", how.Choice)
 }
 
-func (r *run) settleForMember(q *dispute, id engine.MemberID) (*plan.Step, error) {
+func (r *run) settleForMember(q *dispute, id engine.MemberID, d *decision) (*plan.Step, error) {
 	n := slices.IndexFunc(r.members, func(m *member) bool { return m.ID == id })
 	switch {
 	case n < 0:
@@ -84,6 +84,13 @@ func (r *run) settleForMember(q *dispute, id engine.MemberID) (*plan.Step, error
 		step := plan.Remove(r.planMembers(), q.row)
 		return &step, nil
 	}
-	step := plan.Agree(r.planMembers(), q.row, q.row.Seen[n].Sum, n)
+	if at := slices.IndexFunc(q.sides, func(s side) bool { return s.member == n }); at >= 0 {
+		return r.winner(q, q.sides[at], d), nil
+	}
+	sum, from := q.row.Seen[n].Sum, n
+	if k := q.row.Marks[n]; k != nil && k.Version == q.row.Version && k.Sum == sum {
+		sum, from = q.row.Sum, plan.Ledger // what it holds stands for that
+	}
+	step := plan.Agree(r.planMembers(), q.row, sum, from)
 	return &step, nil
 }

@@ -58,6 +58,11 @@ func (r *run) decide(ctx context.Context, rows []plan.Row) (*decision, error) {
 	if err := r.settleDisputes(ctx, &p, byKey, d); err != nil {
 		return nil, err
 	}
+	for i := range p.Steps {
+		if err := r.spare(&p.Steps[i], byKey[p.Steps[i].Key], d); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.markInvites(&p, byKey, d); err != nil {
 		return nil, err
 	}

@@ -42,6 +42,9 @@ func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Ke
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Dispute == nil {
+			if err := r.richest(s, rows[s.Key]); err != nil {
+				return err
+			}
 			if err := r.applyEdit(s, rows[s.Key], d); err != nil {
 				return err
 			}
@@ -132,7 +135,7 @@ func (r *run) settleByRule(ctx context.Context, q *dispute, d *decision) (*plan.
 		}
 	case plan.Newest:
 		if w := newest(q.candidates()); w != nil {
-			return r.winner(q, *w), nil
+			return r.winner(q, *w, d), nil
 		}
 	case plan.Both:
 		return r.keepBoth(q, d), nil
@@ -153,7 +156,7 @@ func (r *run) agreeOn(q *dispute, text []byte, why string, d *decision) *plan.St
 	from := plan.Ledger
 	for _, c := range q.candidates() {
 		if item.Same(c.text, text) {
-			return r.winner(q, c)
+			return r.winner(q, c, d)
 		}
 	}
 	d.given[q.row.Key] = given{text: text, heard: why}
@@ -161,8 +164,15 @@ func (r *run) agreeOn(q *dispute, text []byte, why string, d *decision) *plan.St
 	return &step
 }
 
-func (r *run) winner(q *dispute, w side) *plan.Step {
+func (r *run) winner(q *dispute, w side, d *decision) *plan.Step {
+	text := q.rich(w)
+	if text != nil {
+		w.sum = item.Sum(text)
+	}
 	step := plan.Agree(r.planMembers(), q.row, w.sum, w.member)
+	if text != nil && step.From == w.member {
+		d.given[q.row.Key] = given{text: text, lone: true}
+	}
 	return &step
 }
 
@@ -199,7 +209,7 @@ func (r *run) keepBoth(q *dispute, d *decision) *plan.Step {
 		d.given[key] = given{text: text}
 		d.extra = append(d.extra, ledger.Item{Key: string(key), UID: uid, Version: 1, Sum: item.Sum(text), Components: strings.Join(item.Read(text).Components, ","), Job: r.opt.Job, Rule: "a second text of " + string(q.row.UID) + ", kept beside it"})
 	}
-	return r.winner(q, all[0])
+	return r.winner(q, all[0], d)
 }
 
 // merge combines the edits of all sides, each against its own mark. Where they
@@ -209,7 +219,7 @@ func (q *dispute) merge() merge.Result {
 	for i, s := range q.sides {
 		edits[i] = merge.Edit{Name: s.name, Text: s.text, Mark: s.mark, Behind: s.behind}
 	}
-	return merge.Merge(q.agreed, edits)
+	return merge.Merge(level(q.agreed, edits), edits)
 }
 
 // conflict is what the ledger keeps of a dispute that nobody settled.

@@ -1,12 +1,14 @@
 package group
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
 	"sync"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
 )
@@ -24,6 +26,7 @@ type task struct {
 	name   string
 	reason string // for history
 	text   []byte
+	other  bool // it is not the agreed one
 	intent ledger.Intent
 }
 
@@ -116,7 +119,7 @@ func (w *writer) announce(tasks []*task) (n int, err error) {
 	for n < len(tasks) && n < batchWrites && size < batchBytes {
 		t := tasks[n]
 		if t.op.Verb != plan.Delete {
-			if t.text, err = w.text(t.entry.Text); err != nil {
+			if t.text, err = w.textFor(t); err != nil {
 				return 0, err
 			}
 			size += len(t.text)
@@ -125,7 +128,10 @@ func (w *writer) announce(tasks []*task) (n int, err error) {
 	}
 	return n, w.set.Do(func(c *ledger.Change) error {
 		for _, t := range tasks[:n] {
-			if err := c.Intend(w.intent(t), w.version(w.m, t.entry, t.op.Over.Ref, t.reason)); err != nil {
+			if err := w.intend(c, t); err != nil {
+				return err
+			}
+			if err := c.Intend(&t.intent, w.version(w.m, t.entry, t.op.Over.Ref, t.reason)); err != nil {
 				return err
 			}
 		}
@@ -133,15 +139,39 @@ func (w *writer) announce(tasks []*task) (n int, err error) {
 	})
 }
 
-func (w *writer) intent(t *task) *ledger.Intent {
+// textFor is the agreed text as this member takes it.
+func (w *writer) textFor(t *task) ([]byte, error) {
+	text, err := w.text(t.entry.Text)
+	if err != nil || w.m.Formats == nil {
+		return text, err
+	}
+	var like []byte
+	if o := w.m.obs[t.op.Over.Ref]; t.op.Verb == plan.Replace && o != nil {
+		if like, err = w.text(o.Text); err != nil {
+			return nil, err
+		}
+	}
+	fitting := fit(w.m.Formats, text, like)
+	t.other = !bytes.Equal(fitting, text)
+	return fitting, nil
+}
+
+// intend makes the intent of a task, and stores a text that is not the agreed one.
+func (w *writer) intend(c *ledger.Change, t *task) (err error) {
 	t.intent = ledger.Intent{Member: w.m.id, Key: t.entry.Key, Verb: verbOf(t.op.Verb), Version: t.op.Version, Old: t.op.Over, Job: w.opt.Job}
 	if t.op.Verb != plan.Delete {
 		t.intent.Sum, t.intent.Text = t.entry.Sum, t.entry.Text
+		if t.other {
+			t.intent.Sum = item.Sum(t.text)
+			if t.intent.Text, err = c.Text(t.text); err != nil {
+				return err
+			}
+		}
 	}
 	if o := w.m.obs[t.op.Over.Ref]; t.op.Verb != plan.Create && o != nil {
 		t.intent.Was = o.Text
 	}
-	return &t.intent
+	return nil
 }
 
 // apply makes the writes of a batch and records what came of them.

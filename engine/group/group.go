@@ -19,6 +19,7 @@ type Member struct {
 	State      string         // Collection.State: equal to the one in the ledger means not moved
 	ReadOnly   bool           // by configuration, server or folder
 	Components []string       // what it takes; nil for all. What is filtered is not gone
+	Formats    []string       // of cards that it takes; nil for all. Others go there in one of these
 	Scheduling bool           // the server sends invitations
 	Addresses  []string       // the account's own, as ORGANIZER would name them; nil if not known
 

@@ -26,6 +26,7 @@ func (b *bringer) plan() []engine.Write {
 			continue
 		}
 		named[in.Info.UID] = true
+		in.Text = fit(b.member.Formats, in.Text, nil)
 		if _, same := b.rest[in.bare]; same && in.bare != (engine.Sum{}) {
 			kept[in.bare] = true
 			continue

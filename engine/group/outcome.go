@@ -31,7 +31,7 @@ func (w *writer) record(c *ledger.Change, t *task, out engine.Outcome) error {
 	if t.op.Verb == plan.Delete {
 		return w.recordDeletion(c, t)
 	}
-	k := &ledger.Mark{Item: t.entry.ID, Member: w.m.id, Ref: out.Head.Ref, Etag: out.Head.Etag, Sum: t.entry.Sum, Version: t.op.Version, Text: t.entry.Text, UID: t.entry.UID}
+	k := &ledger.Mark{Item: t.entry.ID, Member: w.m.id, Ref: out.Head.Ref, Etag: out.Head.Etag, Sum: t.intent.Sum, Version: t.op.Version, Text: t.intent.Text, UID: t.entry.UID}
 	w.setMark(t.entry, k)
 	if old := w.m.obs[t.op.Over.Ref]; old != nil && t.op.Over.Ref != k.Ref {
 		if err := w.drop(c, t.op.Over.Ref); err != nil {

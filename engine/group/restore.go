@@ -17,17 +17,17 @@ import (
 // the others. name is what the item is, or was, called there.
 func Restore(ctx context.Context, l *ledger.Ledger, m Member, name string, text []byte, asCopy bool, job engine.JobID) error {
 	uid := item.Read(text).UID
-	w := engine.Write{Verb: engine.Create, UID: uid, Old: engine.Head{Ref: engine.Ref(name)}, Text: text}
+	w := engine.Write{Verb: engine.Create, UID: uid, Old: engine.Head{Ref: engine.Ref(name)}, Text: fit(m.Formats, text, nil)}
 	if asCopy {
 		w.UID, w.Old = engine.UID(rand.Text()), engine.Head{}
-		w.Text = item.WithUID(text, w.UID)
+		w.Text = item.WithUID(w.Text, w.UID)
 	} else {
 		there, err := find(ctx, m, engine.Ref(name), uid)
 		if err != nil {
 			return err
 		}
 		if there != nil {
-			if item.Same(there.Text, text) {
+			if w.Text = fit(m.Formats, text, there.Text); item.Same(there.Text, w.Text) {
 				return nil
 			}
 			w.Verb, w.Old, w.Was = engine.Replace, there.Head, item.Sum(there.Text)

@@ -3,6 +3,7 @@ package group
 import (
 	"slices"
 
+	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/merge"
 	"davbus.org/davbus/engine/plan"
@@ -20,7 +21,7 @@ func (r *run) applyEdit(s *plan.Step, row *plan.Row, d *decision) error {
 	}
 	n, o := s.From, r.members[s.From].obs[row.Seen[s.From].Ref]
 	k := e.marks[n]
-	if k == nil || k.Gone || k.Version != row.Version || k.Sum == e.Sum || k.UID != e.UID || o.UID != e.UID {
+	if k == nil || k.Gone || k.Version != row.Version || k.Sum == e.Sum && r.set.Key().Kind != engine.AddressBook || k.UID != e.UID || o.UID != e.UID {
 		return nil
 	}
 	agreed, err := r.text(e.Text)
@@ -34,11 +35,19 @@ func (r *run) applyEdit(s *plan.Step, row *plan.Row, d *decision) error {
 	if edit.Text, err = r.text(o.Text); err != nil {
 		return err
 	}
-	m := merge.Merge(agreed, []merge.Edit{edit})
+	if k.Sum == e.Sum && !poorer(edit.Text, agreed) {
+		return nil
+	}
+	edits := []merge.Edit{edit}
+	m := merge.Merge(level(agreed, edits), edits)
 	if m.Text == nil || item.Same(m.Text, edit.Text) {
 		return nil
 	}
-	step := plan.Agree(r.planMembers(), row, item.Sum(m.Text), n)
+	sum := item.Sum(m.Text)
+	if item.Alike(m.Text, agreed) {
+		sum = row.Sum
+	}
+	step := plan.Agree(r.planMembers(), row, sum, n)
 	step.Ops = slices.DeleteFunc(step.Ops, func(op plan.Op) bool { return op.Member == n })
 	step.Ops = append(step.Ops, plan.Op{Member: n, Verb: plan.Link, Version: step.Version, Over: row.Seen[n].Head, Was: row.Seen[n].Raw})
 	if step.From == n { // else it arrived at the agreed text

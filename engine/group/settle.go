@@ -8,7 +8,7 @@ import (
 
 // settle gives the copies of a row the sums to plan with, where a text moved.
 func (r *run) settle(row *plan.Row) error {
-	if r.set.Key().Kind == engine.AddressBook || !unsettled(row) {
+	if !unsettled(row) {
 		return nil
 	}
 	e := r.entries[row.Key]

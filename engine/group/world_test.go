@@ -29,6 +29,7 @@ type world struct {
 	real    bool            // not in memory: see places_test.go
 	members []group.Member
 	rules   group.Rules
+	key     ledger.SetKey
 	steps   []string // what the last run told
 	result  group.Result
 	job     engine.JobID
@@ -45,7 +46,7 @@ func newWorldOnDisk(t testing.TB, members int) *world {
 }
 
 func makeWorld(t testing.TB, members int, path string) *world {
-	w := &world{t: t, path: path, servers: map[int]*davtest.Server{}, rules: group.Rules{Policy: "ask", HoldItems: 10, HoldPercent: 20}}
+	w := &world{t: t, path: path, servers: map[int]*davtest.Server{}, key: key, rules: group.Rules{Policy: "ask", HoldItems: 10, HoldPercent: 20}}
 	w.open()
 	t.Cleanup(func() { w.ledger.Close() })
 	for i := range members {
@@ -88,7 +89,7 @@ func (w *world) try(opt group.Options) (group.Result, error) {
 	if ctx == nil {
 		ctx = w.t.Context()
 	}
-	res, err := group.Sync(ctx, w.ledger.Set(key), w.members, w.rules, opt, w)
+	res, err := group.Sync(ctx, w.ledger.Set(w.key), w.members, w.rules, opt, w)
 	w.result = res
 	slices.Sort(w.steps)
 	return res, err
@@ -240,7 +241,7 @@ func (w *world) history() []string {
 
 func (w *world) book() *ledger.Book {
 	w.t.Helper()
-	b, err := w.ledger.Set(key).Load()
+	b, err := w.ledger.Set(w.key).Load()
 	if err != nil {
 		w.t.Fatal(err)
 	}
