@@ -62,6 +62,7 @@ func davParams() []engine.ParamSpec {
 		{Name: "username-command", Signature: "as", Command: true, Summary: "Program and arguments; the first line of what it prints is the user name"},
 		{Name: "scheduling", Signature: "s", Default: "ask", Choices: []string{"ask", "server"}, Summary: "Whether many new invitations wait for a person or are left to the server"},
 		{Name: "interval-sec", Signature: "u", Default: uint32(900), Summary: "Seconds between scheduled syncs; 0 for only on request or change"},
+		formatsParam(),
 		{Name: "read-only", Signature: "b", Default: false, Summary: "Never write there"},
 	}...)
 }
@@ -81,6 +82,13 @@ func webParams() []engine.ParamSpec {
 	}
 }
 
+// formatsParam is for what takes one version of vCard only and does not say so:
+// a program that reads a folder, a server.
+func formatsParam() engine.ParamSpec {
+	return engine.ParamSpec{Name: "formats", Signature: "as", Choices: []string{engine.VCard3, engine.VCard4},
+		Summary: "Contacts go there in these versions of vCard only; by default in those that it says it takes"}
+}
+
 func webcalParams() []engine.ParamSpec {
 	return append(webParams(), []engine.ParamSpec{
 		{Name: "interval-sec", Signature: "u", Default: uint32(900), Summary: "Seconds between scheduled syncs; 0 for only on request or change"},
@@ -90,6 +98,7 @@ func webcalParams() []engine.ParamSpec {
 func storeParams() []engine.ParamSpec {
 	return []engine.ParamSpec{
 		{Name: "collections", Signature: "as", Summary: "Take only these ids; all by default, new ones as they appear"},
+		formatsParam(),
 		{Name: "read-only", Signature: "b", Default: false, Summary: "Never write there"},
 	}
 }
@@ -100,6 +109,7 @@ func vdirParams() []engine.ParamSpec {
 		{Name: "kind", Signature: "s", Choices: []string{engine.Calendar, engine.AddressBook}, Summary: "For folders that hold no file yet (in a file: collection-kind)"},
 		{Name: "collections", Signature: "as", Summary: "Take only these folders; all by default, new ones as they appear"},
 		{Name: "write-displayname", Signature: "b", Default: false, Summary: "Write the file displayname too; khal then names the calendar by it"},
+		formatsParam(),
 		{Name: "read-only", Signature: "b", Default: false, Summary: "Never write there"},
 	}
 }

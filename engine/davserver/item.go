@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"davbus.org/davbus/engine"
@@ -63,7 +64,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, at place) error {
 	if err != nil {
 		return err
 	}
-	info, err := acceptable(text, at.of, e.Components)
+	info, err := acceptable(text, at.of, &e.Collection)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (s *Server) readItem(r *http.Request, kind string) ([]byte, error) {
 }
 
 // acceptable decides whether a text may be stored in a collection.
-func acceptable(text []byte, kind string, components []string) (item.Info, error) {
+func acceptable(text []byte, kind string, to *engine.Collection) (item.Info, error) {
 	info := item.Read(text)
 	switch {
 	case !info.Parsed || info.Kind == "":
@@ -119,9 +120,11 @@ func acceptable(text []byte, kind string, components []string) (item.Info, error
 		return info, refuse(http.StatusForbidden, "this text is no item: %s", reason).because(dataCondition(kind))
 	case info.Kind != kind && kind == engine.AddressBook:
 		return info, refuse(http.StatusForbidden, "an address book takes contacts only").because(cardNS, "supported-address-data")
+	case kind == engine.AddressBook && item.Format(text) != "" && to.Formats != nil && !slices.Contains(to.Formats, item.Format(text)):
+		return info, refuse(http.StatusForbidden, "this address book does not take this version of vCard").because(cardNS, "supported-address-data")
 	case info.Kind != kind:
 		return info, refuse(http.StatusForbidden, "a calendar takes no contacts").because(calNS, "supported-calendar-data")
-	case kind == engine.Calendar && !item.Takes(taken(components), info):
+	case kind == engine.Calendar && !item.Takes(taken(to.Components), info):
 		return info, refuse(http.StatusForbidden, "this calendar does not take such items").because(calNS, "supported-calendar-component")
 	case info.Many, kind == engine.Calendar && len(info.Components) > 1:
 		space, _ := dataCondition(kind)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/davserver/davtest"
 )
 
@@ -62,6 +63,7 @@ func TestRefusalsNameTheirCondition(t *testing.T) {
 	srv := davtest.New(t, davtest.Options{MaxItem: 1000})
 	srv.Calendar("home", "VEVENT")
 	srv.AddressBook("friends")
+	srv.Source.Add(engine.Collection{Name: "old", Kind: engine.AddressBook, Formats: []string{engine.VCard3}, Writable: true})
 	p := newPeer(t, srv)
 	p.want(201, "PUT", home+"a.ics", event("u1", "one"))
 	fits := event("u2", "")
@@ -75,6 +77,9 @@ func TestRefusalsNameTheirCondition(t *testing.T) {
 		{"a task where events are kept", home + "b.ics", task("u2", "t"), 403, "<c:supported-calendar-component/>"},
 		{"a contact in a calendar", home + "b.ics", card("u2", "A"), 403, "<c:supported-calendar-data/>"},
 		{"an event in an address book", "/user/contacts/friends/a.vcf", event("u2", "e"), 403, "<card:supported-address-data/>"},
+		{"a contact in a version that is not taken", "/user/contacts/old/a.vcf", strings.Replace(card("u2", "A"), "3.0", "4.0", 1), 403, "<card:supported-address-data/>"},
+		{"a contact in the version that is taken", "/user/contacts/old/b.vcf", card("u3", "A"), 201, ""},
+		{"a contact in any version", "/user/contacts/friends/b.vcf", strings.Replace(card("u3", "A"), "3.0", "4.0", 1), 201, ""},
 		{"no item", home + "b.ics", "hello", 403, "<c:valid-calendar-data/>"},
 		{"half an item", home + "b.ics", event("u2", "x")[:60], 403, "<c:valid-calendar-data/>"},
 		{"half a contact", "/user/contacts/friends/a.vcf", card("u2", "x")[:30], 403, "<card:valid-address-data/>"},

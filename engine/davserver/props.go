@@ -3,6 +3,7 @@ package davserver
 import (
 	"context"
 	"encoding/xml"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -137,10 +138,20 @@ func (s *Server) kindValue(v *view, name xml.Name) (string, bool) {
 	case "supported-calendar-data":
 		return `<c:calendar-data content-type="text/calendar" version="2.0"/>`, true
 	case "supported-address-data":
-		return `<card:address-data-type content-type="text/vcard" version="3.0"/>` +
-			`<card:address-data-type content-type="text/vcard" version="4.0"/>`, true
+		return addressData(v.Formats), true
 	}
 	return "", false
+}
+
+// addressData names the versions of vCard that an address book takes.
+func addressData(formats []string) string {
+	var b strings.Builder
+	for _, f := range [...]struct{ name, version string }{{engine.VCard3, "3.0"}, {engine.VCard4, "4.0"}} {
+		if formats == nil || slices.Contains(formats, f.name) {
+			b.WriteString(`<card:address-data-type content-type="text/vcard" version="` + f.version + `"/>`)
+		}
+	}
+	return b.String()
 }
 
 func (s *Server) hrefTo(at place) string { return hrefs([]string{s.href(at)}) }

@@ -11,65 +11,7 @@ import (
 	"davbus.org/davbus/engine/group"
 	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/item/itemtest"
-	"davbus.org/davbus/engine/ledger"
 )
-
-// cardWorld has members that take cards in these formats; "" is one that takes
-// all. Each refuses what it does not take.
-func cardWorld(t testing.TB, formats ...string) *world {
-	w := newWorld(t, len(formats))
-	w.key = ledger.SetKey{Group: "home", ID: "cal", Kind: engine.AddressBook}
-	w.rules.Policy = "merge"
-	for n, f := range formats {
-		if f == "" {
-			continue
-		}
-		w.members[n].Formats = []string{f}
-		w.stores[n].Refuse = func(write engine.Write) error {
-			if write.Verb != engine.Delete && item.Format(write.Text) != f {
-				return engine.Fail(engine.InvalidItem, "write", string(write.UID), "it takes %s", f)
-			}
-			return nil
-		}
-	}
-	return w
-}
-
-// full is a card of version 4 with much that version 3 cannot say.
-func full(uid string) []byte {
-	return []byte(strings.Join([]string{"BEGIN:VCARD", "VERSION:4.0", "UID:" + uid, "FN;ALTID=1;LANGUAGE=en:Ann", "FN;ALTID=1;LANGUAGE=fr:Anne",
-		"n:Smith;Ann;;;", "KIND:individual", "LANG;PREF=1:fr", "EMAIL;PID=1.1;PREF=1:ann@example.org", "TEL;VALUE=uri;TYPE=\"cell,voice\":tel:+43-1-2",
-		"BDAY:--0415", "ANNIVERSARY:20090808", "ADR;GEO=\"geo:1,2\";LABEL=\"1 Way\":;;1 Way;Wien;;1010;", "NOTE:far", "RELATED;TYPE=friend:urn:uuid:7",
-		"PHOTO:data:image/jpeg;base64,/9j/AAAABBBBCCCC", "CLIENTPIDMAP:1;urn:uuid:8", "END:VCARD", ""}, "\r\n"))
-}
-
-// swap replaces a part of what a member holds.
-func (w *world) swap(member int, uid, was, is string) {
-	w.t.Helper()
-	text := string(w.text(member, uid))
-	if !strings.Contains(text, was) {
-		w.t.Fatalf("%s has no %q in\n%s", w.members[member].ID, was, text)
-	}
-	for ref, has := range w.places[member].Texts() {
-		if has == text {
-			w.places[member].Put(ref, []byte(strings.Replace(text, was, is, 1)))
-		}
-	}
-}
-
-func (w *world) holds(member int, uid string, text []byte) {
-	w.t.Helper()
-	if got := w.text(member, uid); !bytes.Equal(got, text) {
-		w.t.Errorf("%s has\n%s\ninstead of\n%s", w.members[member].ID, got, text)
-	}
-}
-
-func (w *world) peace() {
-	w.t.Helper()
-	if c, p := w.conflicts(), w.problems(); len(c)+len(p) > 0 {
-		w.t.Fatalf("conflicts %q, problems %+v", c, p)
-	}
-}
 
 func TestACardGoesToEachMemberInTheVersionThatItTakes(t *testing.T) {
 	w := cardWorld(t, engine.VCard3, "", engine.VCard4)
@@ -303,4 +245,37 @@ func TestMembersOfEveryVersionStayInStepThroughRandomEdits(t *testing.T) {
 		}
 		w.quiet()
 	}
+}
+
+func TestAServerOfVersion3AndAFolderStayInStep(t *testing.T) {
+	w := overServerAndFolder(t)
+	w.places[1].Put("1.vcf", full("1"))
+	w.sync()
+	w.peace()
+	if v3 := w.text(0, "1"); item.Format(v3) != engine.VCard3 || !item.Alike(v3, full("1")) || !bytes.Contains(v3, []byte("PHOTO;ENCODING=b;TYPE=JPEG:/9j/AAAABBBBCCCC\r\n")) {
+		t.Errorf("the server has\n%s", v3)
+	}
+	w.holds(1, "1", full("1"))
+	w.quiet()
+	w.swap(0, "1", "NOTE:far", "NOTE:near")
+	w.swap(1, "1", "tel:+43-1-2", "tel:+43-1-3")
+	w.sync()
+	w.peace()
+	w.holds(1, "1", []byte(strings.NewReplacer("NOTE:far", "NOTE:near", "tel:+43-1-2", "tel:+43-1-3").Replace(string(full("1")))))
+	if v3 := w.text(0, "1"); !item.Alike(v3, w.text(1, "1")) {
+		t.Errorf("the server has\n%s", v3)
+	}
+	w.quiet()
+	w.swap(0, "1", "NOTE:near", "NOTE:three")
+	w.swap(1, "1", "NOTE:near", "NOTE:four")
+	w.sync()
+	w.sync(group.Options{Decide: &group.Decision{Conflict: w.conflictID(), Choice: "member", Member: w.members[1].ID}})
+	if v3 := string(w.text(0, "1")); !strings.Contains(v3, "NOTE:four") || !strings.Contains(v3, "TEL;TYPE=cell,voice:+43-1-3") {
+		t.Errorf("the server has\n%s", v3)
+	}
+	w.quiet()
+	w.remove(0, "1")
+	w.sync()
+	w.all("")
+	w.quiet()
 }

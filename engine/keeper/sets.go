@@ -231,6 +231,7 @@ func (s set) members(views map[engine.AccountID]view, open func(place) (engine.S
 			ID: p.id, Identity: p.col.Identity, Err: p.err, State: p.col.State,
 			ReadOnly: !p.col.Writable || boolParam(v.cfg.Params, "read-only"), Scheduling: p.col.Scheduling,
 			Components: bothTake(p.col.Components, listParam(v.cfg.Params, "components")),
+			Formats:    bothTake(p.col.Formats, listParam(v.cfg.Params, "formats")),
 			Meta:       p.col.Meta, Addresses: addresses(v.cfg),
 		}
 		if p.make { // a dry run: it would be made, with nothing in it

@@ -14,7 +14,7 @@ import (
 const lookProps = `<D:resourcetype/><D:displayname/><D:sync-token/><S:getctag/>` +
 	`<A:calendar-color/><B:addressbook-color/><A:calendar-order/><C:calendar-description/><R:addressbook-description/>` +
 	`<C:supported-calendar-component-set/><D:current-user-privilege-set/><D:supported-report-set/>` +
-	`<C:max-resource-size/><R:max-resource-size/>`
+	`<C:max-resource-size/><R:max-resource-size/><R:supported-address-data/>`
 
 // Look asks each home once. An account in which nothing has moved costs one
 // request for each home set, calendars and address books together where the
@@ -135,7 +135,7 @@ func (s *Source) collection(r *response, u *url.URL, f *found) (engine.Collectio
 	}
 	c.Name, c.Parent = nameOf(u)
 	if kind == engine.AddressBook {
-		c.Components = []string{"VCARD"}
+		c.Components, c.Formats = []string{"VCARD"}, formatsOf(r)
 	} else if set := r.prop("supported-calendar-component-set"); set != nil {
 		for _, k := range set.kids {
 			if n := strings.ToUpper(k.attr["name"]); k.name == "comp" && n != "" && n != "VTIMEZONE" && !slices.Contains(c.Components, n) {
@@ -148,6 +148,28 @@ func (s *Source) collection(r *response, u *url.URL, f *found) (engine.Collectio
 	m.reports = reportsOf(r)
 	m.mu.Unlock()
 	return c, true
+}
+
+// formatsOf are the versions of vCard that an address book says it takes. One
+// that says nothing is taken to take all: what servers leave out is as often a
+// property that they lack as a version. Some name the element by its attribute.
+func formatsOf(r *response) (formats []string) {
+	set := r.prop("supported-address-data")
+	if set == nil {
+		return nil
+	}
+	for _, k := range set.kids {
+		if !strings.EqualFold(k.attr["content-type"], "text/vcard") {
+			continue
+		}
+		switch k.attr["version"] {
+		case "3.0", "":
+			formats = append(formats, engine.VCard3)
+		case "4.0":
+			formats = append(formats, engine.VCard4)
+		}
+	}
+	return formats
 }
 
 // nameOf is what people know a collection by: the last segment of its path, and

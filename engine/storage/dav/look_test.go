@@ -21,7 +21,10 @@ func TestALookTellsWhatPeopleSee(t *testing.T) {
 				`<supported-calendar-component-set><comp name="VEVENT"/><comp name="VTIMEZONE"/><comp name="vtodo"/></supported-calendar-component-set>` +
 				`<current-user-privilege-set><privilege><read/></privilege><privilege><write-content/></privilege></current-user-privilege-set>`,
 			`/h/holidays/ ` + calendar + `<current-user-privilege-set><privilege><read/></privilege></current-user-privilege-set><calendar-color>red</calendar-color><getctag>c2</getctag>`,
-			`/h/books/ ` + book + `<addressbook-color>#123456</addressbook-color><addressbook-description>friends</addressbook-description>`,
+			`/h/books/ ` + book + `<addressbook-color>#123456</addressbook-color><addressbook-description>friends</addressbook-description>` +
+				`<supported-address-data><address-data-type content-type="text/vcard" version="3.0"/><address-data-type content-type="text/vcard" version="4.0"/><address-data-type content-type="application/vcard+json" version="4.0"/></supported-address-data>`,
+			`/h/old/ ` + book + `<supported-address-data><content-type content-type="text/vcard" version="3.0"/></supported-address-data>`,
+			`/h/any/ ` + book,
 			`https://dav.evil.example/h/shared/ ` + calendar,
 		}, "\n"),
 	}}
@@ -30,7 +33,7 @@ func TestALookTellsWhatPeopleSee(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := s.Look(t.Context(), false)
-	if err != nil || len(found) != 3 {
+	if err != nil || len(found) != 5 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	c := found[0]
@@ -49,6 +52,11 @@ func TestALookTellsWhatPeopleSee(t *testing.T) {
 	}
 	if b := found[2]; b.Kind != engine.AddressBook || b.Meta[engine.MetaColor] != "#123456" || b.Meta[engine.MetaDescription] != "friends" || b.State != "" || !slices.Equal(b.Components, []string{"VCARD"}) {
 		t.Errorf("%+v", b)
+	}
+	for i, want := range [][]string{nil, nil, {engine.VCard3, engine.VCard4}, {engine.VCard3}, nil} {
+		if !slices.Equal(found[i].Formats, want) || (found[i].Formats == nil) != (want == nil) {
+			t.Errorf("%s takes %q, want %q", found[i].Name, found[i].Formats, want)
+		}
 	}
 	w.asked = nil
 	if _, err := s.Look(t.Context(), false); err != nil || !slices.Equal(w.asked, []string{"PROPFIND " + h + "/h/ 1"}) {

@@ -64,6 +64,7 @@ type wireCollection struct {
 	ID          string   `json:"id"`
 	Kind        string   `json:"kind"`
 	Components  []string `json:"components,omitempty"`
+	Formats     []string `json:"formats,omitempty"`
 	Name        string   `json:"display_name,omitempty"`
 	Color       string   `json:"color,omitempty"`
 	Description string   `json:"description,omitempty"`
