@@ -27,7 +27,7 @@ var sayings = []struct{ what, v3, v4 string }{
 	{"a drawing", "PHOTO;ENCODING=b;TYPE=SVG:PHN2Zz4=", "PHOTO:data:image/svg+xml;base64,PHN2Zz4="},
 	{"a sound", "SOUND;ENCODING=b;TYPE=OGG:T2dnUw==", "SOUND:data:audio/ogg;base64,T2dnUw=="},
 	{"a photo elsewhere", "PHOTO;VALUE=uri;TYPE=GIF:https://example.org/a.gif", "PHOTO;MEDIATYPE=image/gif:https://example.org/a.gif"},
-	{"a key", "KEY;ENCODING=b;TYPE=PGP:mQENBF", "KEY:data:application/pgp-keys;base64,mQENBF"},
+	{"a key", "KEY;ENCODING=b;TYPE=PGP:mQENBFxy", "KEY:data:application/pgp-keys;base64,mQENBFxy"},
 	{"a certificate", "KEY;ENCODING=b;TYPE=X509:MIIB", "KEY:data:application/pkix-cert;base64,MIIB"},
 	{"a key as text", "KEY;VALUE=text:abc", "KEY;VALUE=text:abc"},
 	{"a birthday", "BDAY:1996-04-15", "BDAY:19960415"},

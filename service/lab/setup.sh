@@ -12,7 +12,7 @@ check="gcc libc6-dev git radicale xandikos vdirsyncer khal socat netcat-openbsd 
  python3-icalendar python3-vobject python3-caldav python3-gi python3-dbus gnome-keyring libsecret-tools
  libglib2.0-dev libxml2-utils qtbase5-dev-tools scdoc"
 all="dbus-broker gjs gir1.2-glib-2.0 nginx stunnel4 openssh-server openssh-client openssl evolution-data-server gir1.2-edataserver-1.2 gir1.2-ecal-2.0
- khard todoman gir1.2-ebook-1.2 gir1.2-ebookcontacts-1.2 gir1.2-icalglib-3.0 qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 g++ xdg-dbus-proxy"
+ khard todoman default-jdk-headless libez-vcard-java libvinnie-java gir1.2-ebook-1.2 gir1.2-ebookcontacts-1.2 gir1.2-icalglib-3.0 qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 g++ xdg-dbus-proxy"
 
 case "${1:-}" in
 demo) want=$demo ;;
