@@ -206,7 +206,7 @@ func (p *plugins) findOnBus(ctx context.Context, bus *conn.Conn) error {
 			return err
 		}
 		for _, id := range ids {
-			_ = p.learn(id, pluginFile{Name: id, onBus: true}) // fails only once there is a keeper
+			_ = p.learn(id, pluginFile{Name: id, Remembered: true, onBus: true}) // fails only once there is a keeper
 		}
 	}
 	return bus.AddMatch(ctx, "type='signal',sender='"+busService+"',member='NameOwnerChanged',arg0namespace='"+pluginName+"'")
@@ -225,7 +225,7 @@ func (p *plugins) watchBus(work func(func())) (stop func()) {
 			return
 		}
 		work(func() { // asking the keeper may wait; reading from the bus must not
-			if err := p.learn(id, pluginFile{Name: id, onBus: true}); err == nil && !p.asked(id) {
+			if err := p.learn(id, pluginFile{Name: id, Remembered: true, onBus: true}); err == nil && !p.asked(id) {
 				p.arrived(id)
 			}
 		})

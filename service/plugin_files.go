@@ -27,8 +27,10 @@ type pluginFile struct {
 	Kinds       []string         `yaml:"kinds"`
 	Parameters  []pluginParam    `yaml:"parameters"`
 	Timeouts    map[string]int64 `yaml:"timeouts-sec"`
+	Remembered  bool             `yaml:"remembered"` // it is what the plugin itself told; nobody wrote it
 
-	onBus bool // it has no file: the bus knows it
+	onBus bool // the bus has it, or can start it
+	met   bool // it has told what its accounts are like
 }
 
 type pluginParam struct {
@@ -36,6 +38,7 @@ type pluginParam struct {
 	Signature string   `yaml:"signature"`
 	Required  bool     `yaml:"required"`
 	Secret    bool     `yaml:"secret"`
+	Default   any      `yaml:"default,omitempty"`
 	Choices   []string `yaml:"choices"`
 	Summary   string   `yaml:"summary"`
 }
@@ -96,14 +99,7 @@ func readPlugin(id, path string) (pluginFile, error) {
 			return f, err
 		}
 	}
-	for _, p := range f.Parameters {
-		switch p.Signature {
-		case "s", "b", "u", "as":
-		default:
-			return f, fmt.Errorf("the parameter %q has the signature %q; it must be s, b, u or as", p.Name, p.Signature)
-		}
-	}
-	return f, nil
+	return f, f.sound()
 }
 
 // pluginDirs are where descriptions of plugins lie, the first before the others.
@@ -122,12 +118,14 @@ func (f pluginFile) remember(d dirs, id string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if known, err := os.ReadDir(dir); err != nil || len(known) >= maxRemembered {
+	path := filepath.Join(dir, id+".yaml")
+	_, gone := os.Lstat(path)
+	if known, err := os.ReadDir(dir); err != nil || gone != nil && len(known) >= maxRemembered {
 		return errors.Join(err, engine.Fail(engine.LimitExceeded, "remember the plugin", id, "%d are remembered already in %s; remove one there", maxRemembered, dir))
 	}
-	text, err := yaml.Marshal(map[string]any{"name": f.Name, "kinds": f.Kinds})
+	text, err := yaml.Marshal(map[string]any{"name": f.Name, "kinds": f.Kinds, "parameters": f.Parameters, "remembered": true})
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, id+".yaml"), text, 0o600)
+	return os.WriteFile(path, text, 0o600)
 }

@@ -230,7 +230,6 @@ func TestThePluginIsStartedByTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := home(t, services)
-	d.describePlugin("bustodo", "name: todo\nparameters:\n  - name: path\n    signature: s\n")
 	d.write("todo.txt", "Buy milk\n")
 	d.start()
 	var ids []string
@@ -238,6 +237,7 @@ func TestThePluginIsStartedByTheBus(t *testing.T) {
 	if len(ids) != 1 || ids[0] != "bustodo" {
 		t.Errorf("activatable: %v", ids)
 	}
+	d.describesItself()
 	d.pair("plugin:bustodo", "path", filepath.Join(d.Dir, "todo.txt"))
 	d.sync("both", "success")
 	if got := d.files("here/todo"); !strings.Contains(got, "Buy milk") {
@@ -246,5 +246,31 @@ func TestThePluginIsStartedByTheBus(t *testing.T) {
 	d.pluginState("bustodo", "connected")
 	if p := d.plugin("bustodo"); p.Str("BusName") == "" || p.Int("ProtocolVersion") != 1 {
 		t.Errorf("the object says %v", p.Plain())
+	}
+	// What it told is remembered: its account is valid before it is asked again.
+	d.must(d.stop())
+	d.start()
+	d.sync("both", "success")
+	d.describesItself()
+}
+
+// describesItself: the plugin is asked what parameters its accounts have, so that
+// a dialog can be built.
+func (d *rig) describesItself() {
+	d.Helper()
+	list, err := d.c.Parameters(d.Context(), "plugin:bustodo")
+	d.must(err)
+	said := map[string]client.Props{}
+	for _, p := range list {
+		said[p.Str("name")] = p
+	}
+	if p := said["path"]; !p.Bool("required") || p.Str("signature") != "s" || p.Str("summary") != "The todo.txt file" {
+		d.Errorf("path: %v", p.Plain())
+	}
+	if p := said["order"]; p.Bool("required") || p.Str("default") != "date" || len(p.Strs("choices")) != 2 {
+		d.Errorf("order: %v", p.Plain())
+	}
+	if said["read-only"] == nil {
+		d.Errorf("what every plugin has is missing: %v", said)
 	}
 }

@@ -62,6 +62,11 @@ func (p *plugins) open(id string, f pluginFile, cfg engine.AccountConfig, s keep
 			given[name] = value
 		}
 	}
+	for _, q := range f.Parameters {
+		if _, named := given[q.Name]; !named && q.Default != nil {
+			given[q.Name] = q.Default
+		}
+	}
 	k.Source = remote.New(remote.Options{Account: string(cfg.ID), Params: given, Host: k.host, Dial: k.dial})
 	p.mu.Lock()
 	p.kept[k] = true

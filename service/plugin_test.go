@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -44,14 +45,31 @@ func TestADescriptionWithAFaultIsNamedAndHarmsNoOther(t *testing.T) {
 	found, faults := findPlugins([]string{describe(t, map[string]string{
 		"good.yaml": "command: [x]\n", "two.yaml": "command: [x]\nsocket: /y\n", "path.yaml": "socket: y\n",
 		"key.yaml": "comand: [x]\n", "sign.yaml": "parameters: [{name: p, signature: x}]\n", "1.yaml": "command: [x]\n",
+		"twice.yaml": "parameters: [{name: p, signature: s}, {name: p, signature: s}]\n", "via.yaml": "parameters: [{name: via, signature: s}]\n",
+		"default.yaml": "parameters: [{name: p, signature: u, default: many}]\n", "secret.yaml": "parameters: [{name: p, signature: s, secret: true, default: x}]\n",
 	})})
-	if len(found) != 1 || len(faults) != 5 {
+	if len(found) != 1 || len(faults) != 9 {
 		t.Errorf("found %v, faults %v", found, faults)
 	}
 	for _, f := range faults {
 		if f.err == nil || len(f.err.Error()) < 20 {
 			t.Errorf("%s: %v", f.path, f.err)
 		}
+	}
+}
+
+func TestADefaultOfADescriptionHasTheTypeOfItsParameter(t *testing.T) {
+	found, faults := findPlugins([]string{describe(t, map[string]string{
+		"a.yaml": "parameters: [{name: n, signature: u, default: 3}, {name: b, signature: b, default: true}, {name: l, signature: as, default: [x, y]}, {name: s, signature: s, default: z}]\n",
+	})})
+	want := []any{uint32(3), true, []string{"x", "y"}, "z"}
+	for i, q := range found["a"].Parameters {
+		if !reflect.DeepEqual(q.Default, want[i]) {
+			t.Errorf("%s: %#v", q.Name, q.Default)
+		}
+	}
+	if len(faults) > 0 || len(found["a"].Parameters) != len(want) {
+		t.Errorf("found %v, faults %v", found, faults)
 	}
 }
 

@@ -94,7 +94,7 @@ func (p *plugins) kind(id string, f pluginFile) keeper.Kind {
 		{Name: "read-only", Signature: "b", Default: false, Summary: "Never write there"},
 	}
 	for _, q := range f.Parameters {
-		params = append(params, engine.ParamSpec{Name: q.Name, Signature: q.Signature, Required: q.Required, Secret: q.Secret, Choices: q.Choices, Summary: q.Summary})
+		params = append(params, engine.ParamSpec{Name: q.Name, Signature: q.Signature, Required: q.Required, Secret: q.Secret, Default: q.Default, Choices: q.Choices, Summary: q.Summary})
 	}
 	return keeper.Kind{
 		Params: params,
@@ -132,9 +132,12 @@ func viaOf(given engine.Params) (route.Route, error) {
 // learn adds a plugin that was not known before.
 func (p *plugins) learn(id string, f pluginFile) error {
 	p.mu.Lock()
-	_, known := p.files[id]
+	old, known := p.files[id]
 	if !known {
 		p.files[id] = f
+	} else if f.onBus {
+		old.onBus = true
+		p.files[id] = old
 	}
 	p.mu.Unlock()
 	if known || p.keeper == nil {

@@ -28,7 +28,11 @@ def call(bus, sender, path, iface, method, args, invocation):
 
 def get(bus, sender, path, iface, name):
     return {"Kinds": GLib.Variant("as", ["calendar"]), "ProtocolVersion": GLib.Variant("u", 1),
-            "Parameters": GLib.Variant("aa{sv}", [])}[name]
+            "Parameters": GLib.Variant("aa{sv}", [
+                {"name": GLib.Variant("s", "path"), "signature": GLib.Variant("s", "s"), "required": GLib.Variant("b", True),
+                 "summary": GLib.Variant("s", "The todo.txt file")},
+                {"name": GLib.Variant("s", "order"), "signature": GLib.Variant("s", "s"), "default": GLib.Variant("s", "date"),
+                 "choices": GLib.Variant("as", ["date", "name"])}])}[name]
 
 
 loop = GLib.MainLoop()
