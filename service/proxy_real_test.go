@@ -30,10 +30,10 @@ func encrypted(t *testing.T, server *lab.Server) (at, ca string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+	s := httptest.NewUnstartedServer(lab.EndBodies(&httputil.ReverseProxy{
 		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
 		ErrorLog: stdlog.New(io.Discard, "", 0),
-	})
+	}))
 	s.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)

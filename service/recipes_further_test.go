@@ -180,12 +180,12 @@ func (r *recipes) upstream() {
 	r.must(err)
 	quiet := stdlog.New(io.Discard, "", 0)
 	forward := func(known func(*http.Request) bool) http.Handler {
-		return &httputil.ReverseProxy{ErrorLog: quiet, Rewrite: func(p *httputil.ProxyRequest) {
+		return lab.EndBodies(&httputil.ReverseProxy{ErrorLog: quiet, Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(to)
 			if known(p.In) {
 				p.Out.SetBasicAuth("me", "right")
 			}
-		}}
+		}})
 	}
 	front := httptest.NewUnstartedServer(forward(func(req *http.Request) bool {
 		certs := req.TLS.PeerCertificates

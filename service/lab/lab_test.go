@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"go.uber.org/goleak"
 )
@@ -66,6 +67,16 @@ func TestAProxyCountsAndChangesNothing(t *testing.T) {
 			t.Error("a connection that the server cut was answered")
 		}
 	}
+}
+
+func TestABodyIsNotReadPastItsLength(t *testing.T) {
+	r := httptest.NewRequest("PUT", "/", io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(http.ErrBodyReadAfterClose)))
+	r.ContentLength = 3
+	EndBodies(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if got, err := io.ReadAll(r.Body); err != nil || string(got) != "abc" {
+			t.Errorf("%q %v", got, err)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), r)
 }
 
 func TestForwardingCarriesBothWaysAndEnds(t *testing.T) {

@@ -61,7 +61,7 @@ func CountingProxy(t T, target string) *Proxy {
 		// The server was lost: so is the client's connection, as without a proxy.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	srv := &http.Server{Handler: p.count1(handler), ErrorLog: log.New(io.Discard, "", 0)}
+	srv := &http.Server{Handler: p.count1(EndBodies(handler)), ErrorLog: log.New(io.Discard, "", 0)}
 	var wg sync.WaitGroup
 	p.Socket = filepath.Join(shortDir(t), "proxy.sock")
 	for _, at := range [][2]string{{"tcp", "127.0.0.1:0"}, {"unix", p.Socket}} {

@@ -191,7 +191,9 @@ func (p *Proxy) body(r, out *http.Request) (rest io.Reader, err error) {
 	case r.ContentLength < 0:
 		return nil, deny(http.StatusLengthRequired, "a body of more than %d bytes must come with its length", small)
 	}
-	return io.MultiReader(bytes.NewReader(head), r.Body), nil
+	// It ends where its length says: the transport asks for more, and would cut an
+	// answer that has begun by then, since that closes the body.
+	return io.LimitReader(io.MultiReader(bytes.NewReader(head), r.Body), r.ContentLength), nil
 }
 
 // stream passes on a large body. It can be sent once only, so that the login is

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -220,6 +221,19 @@ func TestBodiesOfEverySizePassADigestLogin(t *testing.T) {
 		if resp, got := through(t, "PUT", at+"/x", string(body)); resp.StatusCode != 200 || got != want {
 			t.Errorf("%d bytes: %s %q, want %q", size, resp.Status, got, want)
 		}
+	}
+}
+
+func TestALargeBodyIsNotReadPastItsLength(t *testing.T) {
+	text := strings.Repeat("x", small+1)
+	r := httptest.NewRequest("PUT", "/", io.MultiReader(strings.NewReader(text), iotest.ErrReader(http.ErrBodyReadAfterClose)))
+	r.ContentLength = int64(len(text))
+	rest, err := new(Proxy).body(r, r.Clone(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(rest); err != nil || string(got) != text {
+		t.Errorf("%d bytes of %d: %v", len(got), len(text), err)
 	}
 }
 
