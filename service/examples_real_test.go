@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -73,6 +74,25 @@ func TestTheExampleInAShellFollowsASync(t *testing.T) {
 
 func TestTheExampleInPythonFollowsASync(t *testing.T) {
 	exampleFollows(t, []string{"/usr/bin/python3", examples + "follow.py"}, objectLines...)
+}
+
+// The page for those who build desktops ends with a session to be tried.
+func TestTheSessionOnThePageForDesktopsSettlesItsConflict(t *testing.T) {
+	page, err := os.ReadFile("../docs/desktop.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "\n```sh\n")
+	script, _, _ := strings.Cut(rest, "\n```")
+	d := homeAt(t, "")
+	d.write("bin/davbusd", "#!/bin/sh\nDAVBUS_TEST_DAEMON=1 exec '"+self(t)+"'\n")
+	d.must(os.Chmod(filepath.Join(d.Dir, "bin/davbusd"), 0o700))
+	t.Setenv("PATH", filepath.Join(d.Dir, "bin")+":"+os.Getenv("PATH"))
+	t.Setenv("TMPDIR", d.Runtime) // short enough for sockets below it
+	out, err := d.says("sh", "-c", script)
+	if err != nil || !strings.Contains(out, "'clashes': <['SUMMARY']>") || !strings.HasSuffix(out, "SUMMARY:Mine\r\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // barSays reads lines of the example for bars until one fits.

@@ -130,6 +130,7 @@ func (s *screen) exits(code int) {
 func TestATerminal(t *testing.T) {
 	program := davbus(t)
 	t.Run("answers for the user and shows no password", func(t *testing.T) { terminalTellsPasswords(t, program) })
+	t.Run("or none, and the person is told", func(t *testing.T) { noTerminalIsTold(t, program) })
 	t.Run("settles a conflict and held deletions", func(t *testing.T) { terminalSettles(t, program) })
 }
 
@@ -170,6 +171,26 @@ func terminalTellsPasswords(t *testing.T, program string) {
 	for _, s := range []*screen{agent, login} {
 		if strings.Contains(s.shows(), lab.AlicePassword) {
 			t.Errorf("the password is on the screen:\n%s", s.shows())
+		}
+	}
+}
+
+// Where nobody can be asked, adding an account says what is still to be done.
+func noTerminalIsTold(t *testing.T, program string) {
+	d := home(t)
+	d.start()
+	add := func(id string, more ...string) string {
+		t.Helper()
+		out, err := d.says(append([]string{program, "account", "add", id, "dav", "url=http://127.0.0.1:1/", "username=alice"}, more...)...)
+		d.must(err)
+		return out
+	}
+	if got := add("one"); !strings.Contains(got, "davbus login one") {
+		t.Errorf("it says %q", got)
+	}
+	for id, option := range map[string]string{"two": "password-command=cat", "three": "--no-password"} {
+		if got := add(id, option); strings.Contains(got, "davbus login") {
+			t.Errorf("with %s it says %q", option, got)
 		}
 	}
 }

@@ -98,6 +98,7 @@ func beHostile(t *testing.T, address string) {
 	waitFor(t, "all are closed", func() bool { return countFiles(t) <= before })
 	h.lengths(still)
 	h.depths(still)
+	h.flags(still)
 	h.faults()
 	h.vanishing(service)
 	still("all")
@@ -158,7 +159,22 @@ func (h *hostile) depths(still func(string)) {
 	}
 }
 
-// faults are wrong types, wrong members and flags.
+// flags sets every flag that there is, and those that there are not, but the one that
+// wants no answer.
+func (h *hostile) flags(still func(string)) {
+	frame, err := h.c.Encode(toItem("Finish"), 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	frame[2] = 0xfe
+	h.c.Write(frame, nil, nil)
+	if err := h.c.Flush(h.t.Context()); err != nil {
+		h.t.Fatal("flags that nobody knows, and the bus has had enough: ", err)
+	}
+	still("flags")
+}
+
+// faults are wrong types and wrong members.
 func (h *hostile) faults() {
 	for want, calls := range map[string][][]any{
 		std + "Error.InvalidArgs":   {{"Echo"}, {"Echo", "x"}, {"Echo", uint32(1), "x"}, {"Echo", "x", map[string]string{}}, {"Finish", "x"}, {"Note", int32(1)}, {"Read", uint32(0)}, {"Note", []byte{1}}},

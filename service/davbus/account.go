@@ -56,7 +56,8 @@ func (c *accountAddCmd) Run(r *runtime) error {
 	}
 	delete(params, "display-name")
 	secret := []byte(nil)
-	if c.wantsPassword(specs, params) {
+	wants, asks := c.wantsPassword(specs, params), term.IsTerminal(int(os.Stdin.Fd()))
+	if wants && asks {
 		if secret, err = askPassword(fmt.Sprintf("Password of %v for %s: ", params["username"], c.ID)); err != nil {
 			return err
 		}
@@ -70,6 +71,9 @@ func (c *accountAddCmd) Run(r *runtime) error {
 			return fmt.Errorf("the account was added, its password was not: %w", err)
 		}
 	}
+	if wants && !asks {
+		say(os.Stderr, "davbus: no password was asked for, since the standard input is no terminal; give it with: davbus login %s", c.ID)
+	}
 	if r.json {
 		return r.document(map[string]any{"account": c.ID, "path": path})
 	}
@@ -77,13 +81,13 @@ func (c *accountAddCmd) Run(r *runtime) error {
 	return nil
 }
 
-// wantsPassword says whether a person at a terminal is to be asked: the kind has
-// one, a user is named, and nothing else will give it.
+// wantsPassword says whether a person is to be asked: the kind has one, a user is
+// named, and nothing else will give it.
 func (c *accountAddCmd) wantsPassword(specs []client.Props, params client.Options) bool {
 	_, command := params["password-command"]
 	_, user := params["username"]
 	has := slices.ContainsFunc(specs, func(s client.Props) bool { return s.Str("name") == "password" && s.Bool("secret") })
-	return has && user && !command && !c.NoPassword && term.IsTerminal(int(os.Stdin.Fd()))
+	return has && user && !command && !c.NoPassword
 }
 
 func askPassword(prompt string) ([]byte, error) {
