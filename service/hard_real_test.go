@@ -68,7 +68,8 @@ func hardItems(t *testing.T, server *lab.Server, items []itemtest.NamedText) {
 		twins[name] = d.get(server, paths[dir]+name)
 	}
 	d.write("pw", lab.AlicePassword+"\n")
-	d.account("work", "dav", "url", server.URL+"/", "via", "unix:"+server.Socket, "username", lab.Alice, "password-command", []string{"cat", filepath.Join(d.Dir, "pw")})
+	// Xandikos says that it takes version 3 of vCard only, and takes every text.
+	d.account("work", "dav", "formats", []string{"vcard3", "vcard4"}, "url", server.URL+"/", "via", "unix:"+server.Socket, "username", lab.Alice, "password-command", []string{"cat", filepath.Join(d.Dir, "pw")})
 	d.account("src", "vdir", "path", filepath.Join(d.Dir, "src"))
 	d.account("dst", "vdir", "path", filepath.Join(d.Dir, "dst"))
 	// The twins are no members: only these collections are.

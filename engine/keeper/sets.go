@@ -231,7 +231,7 @@ func (s set) members(views map[engine.AccountID]view, open func(place) (engine.S
 			ID: p.id, Identity: p.col.Identity, Err: p.err, State: p.col.State,
 			ReadOnly: !p.col.Writable || boolParam(v.cfg.Params, "read-only"), Scheduling: p.col.Scheduling,
 			Components: bothTake(p.col.Components, listParam(v.cfg.Params, "components")),
-			Formats:    bothTake(p.col.Formats, listParam(v.cfg.Params, "formats")),
+			Formats:    formatsOf(p.col, v.cfg.Params),
 			Meta:       p.col.Meta, Addresses: addresses(v.cfg),
 		}
 		if p.make { // a dry run: it would be made, with nothing in it
@@ -267,6 +267,15 @@ func (nothing) Apply(context.Context, []engine.Write) iter.Seq2[int, engine.Outc
 	return func(yield func(int, engine.Outcome) bool) {
 		yield(-1, engine.Outcome{Err: engine.Fail(engine.Internal, "write", "", "a dry run writes nothing")})
 	}
+}
+
+// formatsOf are the formats in which cards go to a collection: what a person says
+// counts more than what it says itself, since some servers take more than they say.
+func formatsOf(c engine.Collection, p engine.Params) []string {
+	if configured := listParam(p, "formats"); len(configured) > 0 {
+		return slices.Clone(configured)
+	}
+	return slices.Clone(c.Formats)
 }
 
 // bothTake is what a collection takes and its account's configuration lets it;

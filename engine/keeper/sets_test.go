@@ -251,3 +251,21 @@ func TestWhatAMemberTakesIsWhatItsCollectionAndItsAccountTake(t *testing.T) {
 		}
 	}
 }
+
+func TestCardsGoInTheFormatsThatAPersonNamedOrElseTheCollection(t *testing.T) {
+	for _, c := range []struct{ configured, said, want []string }{
+		{nil, nil, nil},
+		{nil, []string{engine.VCard3}, []string{engine.VCard3}},
+		{[]string{engine.VCard3}, nil, []string{engine.VCard3}},
+		{[]string{engine.VCard3, engine.VCard4}, []string{engine.VCard3}, []string{engine.VCard3, engine.VCard4}},
+	} {
+		p := engine.Params{}
+		if c.configured != nil {
+			p["formats"] = c.configured
+		}
+		got := formatsOf(engine.Collection{Formats: c.said}, p)
+		if !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
+			t.Errorf("configured %q, said %q: %q", c.configured, c.said, got)
+		}
+	}
+}
