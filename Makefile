@@ -31,7 +31,7 @@ check-all:
 man:
 	$(GO) run ./data/gen
 
-MAN = davbus.1 davbusd.8 davbus-config.5 davbus-dbus.5 davbus-plugin.7
+MAN = davbus.1 davbusd.8 davbus-config.5 davbus-dbus.5 davbus-plugin.7 davbus-eds.7 davbus-todotxt.7
 PLUGINS = todotxt eds
 
 install: build

@@ -96,6 +96,39 @@ func TestFurtherEvolutionsCalendarTasksAndContactsStayInStepWithFolders(t *testi
 		d.evolution("add", what, what+"-last", "The last")
 	}
 	check("after a deletion here", "The last")
+
+	// From here on nobody asks for a sync: the plugin tells that something moved.
+	told := func(when, want string) {
+		t.Helper()
+		for what := range sources {
+			d.until(when+", in the folder "+what, func() bool { return d.named("pim/"+what) == want })
+		}
+	}
+	for what := range sources {
+		d.evolution("edit", what, what+"-last", "Edited and told")
+	}
+	told("an edit in Evolution is told", "Edited and told")
+	for what := range sources {
+		d.evolution("add", what, what+"-told", "Told")
+	}
+	told("a new item in Evolution is told", "Edited and told, Told")
+	for what := range sources {
+		d.evolution("delete", what, what+"-told")
+	}
+	told("a deletion in Evolution is told", "Edited and told")
+	// What davbus writes itself is not told back to it: it comes to rest.
+	for what := range sources {
+		name, err := filepath.Glob(filepath.Join(d.Dir, "pim", what, "*.*"))
+		d.must(err)
+		d.must(os.WriteFile(name[0], []byte(strings.ReplaceAll(d.read(filepath.Join("pim", what, filepath.Base(name[0]))), "and told", "here again")), 0o600))
+	}
+	check("after a last edit here", "Edited here again")
+	for what := range sources {
+		before := d.sync(what, "success")
+		if n := before.Int("added") + before.Int("modified") + before.Int("removed"); n != 0 {
+			t.Errorf("%s at rest: %d things were done", what, n)
+		}
+	}
 }
 
 // named are the names of the items in a folder.
