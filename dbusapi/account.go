@@ -32,6 +32,9 @@ func (f *Face) account(id engine.AccountID) tree.Interface {
 		"Remove":      func(in dict) error { return f.removeAccount(id, in) },
 	}, Properties: map[string]tree.Property{
 		"DisplayName": {Set: func(_ tree.Call, v dbus.Variant) error {
+			if !inLines(v.Value()) {
+				return invalid("set the name of "+name(string(id)), "it must not hold control characters")
+			}
 			return f.done(f.host.SetAccountName(id, v.Value().(string)))
 		}},
 		"Enabled": {Set: func(_ tree.Call, v dbus.Variant) error {
@@ -183,7 +186,11 @@ func (f *Face) createCollection(c tree.Call, account engine.AccountID, id, kind 
 	o := readOptions(op, in)
 	made := engine.Collection{ID: unname(id), Name: unname(id), Kind: kind, Components: o.strings("components"), Meta: engine.Meta{}}
 	for _, key := range []engine.MetaKey{engine.MetaName, engine.MetaColor, engine.MetaDescription} {
-		if value := o.string(string(key), ""); o.has(string(key)) {
+		read := o.line
+		if key == engine.MetaDescription { // may be several
+			read = o.string
+		}
+		if value := read(string(key), ""); o.has(string(key)) {
 			made.Meta[key] = value
 		}
 	}

@@ -83,7 +83,7 @@ func (f *Face) addAccount(c tree.Call, id, kind string, params, in dict) (dbus.O
 	o := readOptions(op, in)
 	cfg := engine.AccountConfig{
 		ID: engine.AccountID(id), Kind: kind,
-		DisplayName: o.string("display-name", ""), Enabled: o.bool("enabled", true),
+		DisplayName: o.line("display-name", ""), Enabled: o.bool("enabled", true),
 	}
 	ensure := o.choice("if-exists", "fail", "ensure") == "ensure"
 	if err := o.end(); err != nil {
@@ -243,6 +243,9 @@ func (f *Face) inhibit(c tree.Call, reason string, in dict) (*os.File, error) {
 	}
 	if len(reason) > 256 || reason == "" {
 		return nil, invalid("inhibit", "the reason must have 1 to 256 bytes; this one has %d", len(reason))
+	}
+	if !inLines(reason) {
+		return nil, invalid("inhibit", "the reason must not hold control characters")
 	}
 	give, err := f.quota.take(f.caller(c).Name, "inhibitor", maxInhibitors)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/godbus/dbus/v5"
 
@@ -50,6 +51,16 @@ func option[T any](o *options, key, signature string, otherwise T) T {
 
 func (o *options) bool(key string, otherwise bool) bool { return option(o, key, "b", otherwise) }
 func (o *options) string(key, otherwise string) string  { return option(o, key, "s", otherwise) }
+
+// line is a string that people read in one line, on a terminal too.
+func (o *options) line(key, otherwise string) string {
+	s := o.string(key, otherwise)
+	if !inLines(s) {
+		o.fail("option %q must not hold control characters, as %q does", key, s)
+	}
+	return s
+}
+
 func (o *options) uint(key string, otherwise uint32) uint32 {
 	return option(o, key, "u", otherwise)
 }
@@ -130,12 +141,26 @@ func readParams(op, kind string, specs []engine.ParamSpec, in map[string]dbus.Va
 		if by.Sandboxed && (spec.Command || runsProgram(value)) {
 			return nil, engine.Fail(engine.Denied, op, "", "parameter %q would run a program, and the caller is not proved to be outside a sandbox", key)
 		}
+		if !spec.Command && !inLines(value) {
+			return nil, invalid(op, "parameter %q must not hold control characters, as %q does", key, value)
+		}
 		if s, ok := value.(string); ok && len(spec.Choices) > 0 && !slices.Contains(spec.Choices, s) {
 			return nil, invalid(op, "parameter %q must be one of %s, not %q", key, quoted(spec.Choices), s)
 		}
 		out[key] = value
 	}
 	return out, nil
+}
+
+// inLines reports whether a text, or each of several, is without control characters.
+// What a person has in a file may hold some; what comes over the bus is shown by
+// programs that do not expect them.
+func inLines(value any) bool {
+	all, _ := value.([]string)
+	if s, ok := value.(string); ok {
+		all = []string{s}
+	}
+	return !slices.ContainsFunc(all, func(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) })
 }
 
 // runsProgram finds the one string value that does: the route "exec:COMMAND".

@@ -63,7 +63,7 @@ func (f *Face) registerPlugin(c tree.Call, id string, info dict, do func(Plugger
 	}
 	op := "register the plugin " + name(id)
 	o := readOptions(op, info)
-	r := PluginRegistration{ID: id, Kinds: o.strings("kinds"), Name: o.string("display-name", id), Caller: f.caller(c)}
+	r := PluginRegistration{ID: id, Kinds: o.strings("kinds"), Name: o.line("display-name", id), Caller: f.caller(c)}
 	version := o.uint("protocol-version", 1)
 	if err := o.end(); err != nil {
 		return err

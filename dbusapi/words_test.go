@@ -98,14 +98,17 @@ func TestOptionsSayWhatIsWrongWithThem(t *testing.T) {
 		in   dict
 		want string
 	}{
-		{opts("dryrun", true), `cannot sync: invalid: option "dryrun" is not known; there are "dry-run" b, "mode" s`},
+		{opts("dryrun", true), `cannot sync: invalid: option "dryrun" is not known; there are "dry-run" b, "mode" s, "name" s`},
 		{opts("dry-run", "yes"), `cannot sync: invalid: option "dry-run" must be of type b, not s`},
 		{opts("mode", uint32(1)), `cannot sync: invalid: option "mode" must be of type s, not u`},
+		{opts("name", "a\x1b[31m"), `cannot sync: invalid: option "name" must not hold control characters, as "a\x1b[31m" does`},
+		{opts("mode", "several\nlines", "name", "one line: \u00fc"), ""},
 		{opts("x-theirs", "1", "dry-run", true), ""},
 	} {
 		o := readOptions("sync", x.in)
 		o.bool("dry-run", false)
 		o.string("mode", "")
+		o.line("name", "")
 		got := ""
 		if err := o.end(); err != nil {
 			got = err.Error()
