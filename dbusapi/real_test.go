@@ -17,6 +17,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"davbus.org/davbus/data"
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/engine"
 )
 
@@ -89,6 +90,7 @@ func TestBusctlAndGdbusCallEveryMethod(t *testing.T) {
 	for program, command := range tools {
 		t.Run(program, func(t *testing.T) {
 			address, b := onBus(t)
+			bustest.NothingShows(t, address, "geheim")
 			paths, seen := served(), map[string]bool{}
 			for _, x := range tries(0, 0) {
 				if !sends(x.args) || x.want == denied || x.want == "" && slices.Contains(elsewhere, x.method) {

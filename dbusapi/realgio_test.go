@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/engine"
 )
 
@@ -48,6 +49,7 @@ except GLib.Error as e:
 
 func TestAProgramWithGioFollowsTheTreeAndAJob(t *testing.T) {
 	address, b := onBus(t)
+	bustest.NothingShows(t, address, "geheim")
 	p := startTool(t, "/usr/bin/python3", "-c", gioProgram, address)
 	var got []string
 	for p.Scan() && p.Text() != "ready" {

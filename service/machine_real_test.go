@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/service/lab"
 )
 
@@ -24,7 +25,9 @@ type machine struct {
 func newMachine(t *testing.T, programs string) *machine {
 	t.Helper()
 	m := &machine{T: t, HomeDir: lab.Home(t), cli: filepath.Join(programs, "davbus")}
-	m.env = m.Env("DBUS_SESSION_BUS_ADDRESS=" + lab.Bus(t).Address)
+	bus := lab.Bus(t)
+	bustest.NothingShows(t, bus.Address, lab.AlicePassword)
+	m.env = m.Env("DBUS_SESSION_BUS_ADDRESS=" + bus.Address)
 	daemon, err := lab.Start(m.env, filepath.Join(programs, "davbusd"))
 	if err != nil {
 		t.Fatal(err)

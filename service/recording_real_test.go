@@ -4,31 +4,28 @@ package service
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
 
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/service/lab"
 )
 
-// watchSecrets writes down the bus of a test and demands, at its end, that the
-// password of every server here was neither on it nor in the log.
-func (d *rig) watchSecrets() {
+// watchSecrets demands, at the end of a test, that the password of every server here
+// was neither on the bus nor in the log, and no item in a broadcast.
+func (d *rig) watchSecrets(address string) {
 	d.Helper()
-	read, _ := d.monitor()
+	if _, benchmark := d.T.(*testing.B); benchmark {
+		return // it would be slower
+	}
+	bustest.NothingShows(d, address, lab.AlicePassword)
 	d.Cleanup(func() {
-		for where, text := range map[string]string{"the bus": string(read()), "the log": d.log.String()} {
-			if strings.Contains(text, lab.AlicePassword) {
-				d.Errorf("the password was on %s", where)
-			}
+		if strings.Contains(d.log.String(), lab.AlicePassword) {
+			d.Error("the password was in the log")
 		}
 	})
 }
@@ -36,58 +33,8 @@ func (d *rig) watchSecrets() {
 // record writes down every message of the bus until stop.
 func (d *rig) record() (stop func() []byte) {
 	d.Helper()
-	read, seen := d.monitor()
+	read, seen := bustest.Record(d, d.bus.Address)
 	return func() []byte { seen("org.example.End"); return read() }
-}
-
-// monitor writes down the bus. read gives what is written so far, seen waits for
-// all until now.
-func (d *rig) monitor() (read func() []byte, seen func(mark string)) {
-	d.Helper()
-	path := filepath.Join(d.TempDir(), "recording")
-	out, err := os.Create(path)
-	d.must(err)
-	cmd := exec.Command("dbus-monitor", "--address", d.bus.Address, "--binary")
-	cmd.Stdout = out
-	d.must(cmd.Start())
-	d.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); out.Close() }) // its end is not its own
-	conn, err := dbus.Connect(d.bus.Address)
-	d.must(err)
-	d.Cleanup(func() { conn.Close() })
-	read = func() []byte {
-		text, err := os.ReadFile(path)
-		d.must(err)
-		return text
-	}
-	seen = func(mark string) {
-		d.Helper()
-		if !lab.Within(patience, func() bool {
-			conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, mark)
-			return bytes.Contains(read(), []byte(mark))
-		}) {
-			d.Fatal("the recording does not run")
-		}
-	}
-	seen("org.example.Begin")
-	return read, seen
-}
-
-// broadcasts are the signals to everybody in a recording, as text, and how many
-// messages there are.
-func broadcasts(t *testing.T, recording []byte) (signals []string, all int) {
-	t.Helper()
-	for r := bytes.NewReader(recording); ; all++ {
-		m, err := dbus.DecodeMessage(r)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return signals, all
-		}
-		if err != nil {
-			t.Fatalf("message %d of the recording: %v", all, err)
-		}
-		if _, unicast := m.Headers[dbus.FieldDestination]; m.Type == dbus.TypeSignal && !unicast {
-			signals = append(signals, fmt.Sprintf("%v %v", m.Headers[dbus.FieldMember], m.Body))
-		}
-	}
 }
 
 // keyring runs a real one; with a password it makes and unlocks "login".
@@ -181,7 +128,7 @@ func TestARecordingOfTheBusHoldsNoSecretAndNoBroadcastHoldsContent(t *testing.T)
 	d.secretState("stored")
 
 	recording := stop()
-	signals, all := broadcasts(t, recording)
+	signals, all := bustest.Broadcasts(t, recording)
 	if len(signals) < 50 || all < 300 || !strings.Contains(strings.Join(signals, "\n"), "JobRemoved") || !bytes.Contains(recording, []byte("RequestSecret")) {
 		t.Errorf("%d messages and %d broadcasts: the recording lacks what it should hold", all, len(signals))
 	}

@@ -113,9 +113,7 @@ func home(t testing.TB, services ...string) *rig {
 	bus := lab.Bus(t, services...)
 	d := homeAt(t, bus.Address)
 	d.bus = bus
-	if _, benchmark := t.(*testing.B); !benchmark { // it would be slower
-		d.watchSecrets()
-	}
+	d.watchSecrets(bus.Address)
 	return d
 }
 
@@ -123,7 +121,9 @@ func home(t testing.TB, services ...string) *rig {
 func homeOn(t testing.TB, bus bustest.Bus) *rig {
 	t.Helper()
 	address, _ := bus.Start(t)
-	return homeAt(t, address)
+	d := homeAt(t, address)
+	d.watchSecrets(address)
+	return d
 }
 
 func homeAt(t testing.TB, address string) *rig {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/service/lab"
 )
 
@@ -55,7 +56,9 @@ type house struct {
 
 func newHouse(t *testing.T, name string) *house {
 	t.Helper()
-	return &house{T: t, HomeDir: lab.Home(t), name: name, bus: lab.Bus(t)}
+	h := &house{T: t, HomeDir: lab.Home(t), name: name, bus: lab.Bus(t)}
+	bustest.NothingShows(t, h.bus.Address, lab.AlicePassword)
+	return h
 }
 
 func (h *house) must(err error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/adrg/xdg"
 
+	"davbus.org/davbus/dbusapi/bustest"
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/service"
 	"davbus.org/davbus/service/lab"
@@ -24,6 +25,7 @@ import (
 func daemon(t *testing.T) (folder string) {
 	t.Helper()
 	h, bus := lab.Home(t), lab.Bus(t)
+	bustest.NothingShows(t, bus.Address, lab.AlicePassword)
 	for name, value := range map[string]string{
 		"HOME": h.Dir, "XDG_CONFIG_HOME": h.Config, "XDG_STATE_HOME": h.State, "XDG_DATA_HOME": h.Share,
 		"XDG_CACHE_HOME": h.Cache, "XDG_RUNTIME_DIR": h.Runtime, "DBUS_SESSION_BUS_ADDRESS": bus.Address,

@@ -119,45 +119,6 @@ func (d *desk) unlock(password string) {
 	}
 }
 
-// record writes down every message of the bus.
-func (d *desk) record() (stop func() []byte) {
-	d.t.Helper()
-	file := filepath.Join(d.t.TempDir(), "bus")
-	out, err := os.Create(file)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	c := d.command("", "dbus-monitor", "--address", d.address, "--binary")
-	c.Stdout = out
-	if err := c.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	read := func() []byte {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		return text
-	}
-	client := bustest.Client(d.t, d.address)
-	seen := func(mark string) {
-		for end := time.Now().Add(20 * time.Second); !bytes.Contains(read(), []byte(mark)); {
-			client.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, mark)
-			if time.Now().After(end) {
-				d.t.Fatal("the recording does not run")
-			}
-		}
-	}
-	seen("org.example.Begin")
-	return func() []byte {
-		seen("org.example.End")
-		c.Process.Kill()
-		c.Wait()
-		out.Close()
-		return read()
-	}
-}
-
 func TestWithARealKeyring(t *testing.T) {
 	const secret = "s3cret-that-nobody-may-see"
 	d := newDesk(t)
@@ -182,7 +143,7 @@ func TestWithARealKeyring(t *testing.T) {
 	isKind(t, k.Set(t.Context(), "work", "password", []byte(secret)), engine.NotFound)
 	d.stop()
 
-	stop := d.record()
+	read, seen := bustest.Record(t, d.address)
 	d.start("testpw")
 	_, err = k.Get(t.Context(), "work", "password")
 	isKind(t, err, engine.AuthRequired)
@@ -216,7 +177,8 @@ func TestWithARealKeyring(t *testing.T) {
 	_, err = k.Get(t.Context(), "work", "password")
 	isKind(t, err, engine.AuthRequired)
 
-	recorded := stop()
+	seen("org.example.End")
+	recorded := read()
 	if !bytes.Contains(recorded, []byte("davbus: work (password)")) || !bytes.Contains(recorded, []byte("GetSecret")) {
 		t.Errorf("the recording of %d bytes lacks what it should hold", len(recorded))
 	}
