@@ -100,9 +100,13 @@ type Write struct {
 type Outcome struct {
 	Head Head // the new version; zero after Delete
 
-	// Kept says that the storage vouches for having kept Text byte for byte. If
-	// it does not, the text is read back before it becomes a mark.
+	// Kept says that the storage vouches for having kept Text byte for byte, but
+	// for UID. If it does not, the text is read back before it becomes a mark.
 	Kept bool
+
+	// UID is the one that the storage gave a new item in place of its own; "" for
+	// that.
+	UID UID
 
 	// Displaced is a text that nobody had seen and that the write found under
 	// its hands (a folder's file edited between exchange and check). The storage
@@ -184,6 +188,7 @@ type Collection struct {
 	Meta       Meta
 	Writable   bool
 	Scheduling bool   // the server sends invitations (RFC 6638)
+	OwnUIDs    bool   // it gives items UIDs of its own, whatever they come with
 	URL        string // on the server, without user and password; "" if none
 	Folder     string // the folder; "" if none
 

@@ -89,8 +89,8 @@ func (r *run) newVersion(c *ledger.Change, s *plan.Step, row *plan.Row, d *decis
 		if fresh {
 			e.Rule = "new there"
 		}
-		if k := e.marks[s.From]; k != nil && k.UID == o.UID && o.UID != e.UID && e.UID != "" {
-			if err := e.takeHome(c, o); err != nil {
+		if r.members[s.From].foreign(o.UID, row.UID) {
+			if err := e.takeHome(c, o, row.UID); err != nil {
 				return err
 			}
 		} else {
@@ -109,13 +109,13 @@ func (r *run) newVersion(c *ledger.Change, s *plan.Step, row *plan.Row, d *decis
 
 // takeHome takes the edit of a storage that gives its own UIDs, and leaves that
 // UID there.
-func (e *entry) takeHome(c *ledger.Change, o *seen) error {
+func (e *entry) takeHome(c *ledger.Change, o *seen, uid engine.UID) error {
 	text, err := c.TextOf(o.Text)
 	if err != nil {
 		return err
 	}
-	text = item.WithUID(text, e.UID)
-	e.Sum, e.Components = item.Sum(text), o.Components
+	text = item.WithUID(text, uid)
+	e.Sum, e.UID, e.Components = item.Sum(text), uid, o.Components
 	e.Text, err = c.Text(text)
 	return err
 }

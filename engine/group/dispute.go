@@ -95,13 +95,15 @@ func (r *run) open(q *plan.Dispute, row *plan.Row) (*dispute, error) {
 		}
 	}
 	for _, n := range q.Sides {
-		s := side{member: n, name: string(r.members[n].ID), sum: row.Seen[n].Sum}
-		if s.text, err = r.text(r.members[n].obs[row.Seen[n].Ref].Text); err != nil {
+		m := r.members[n]
+		s, o := side{member: n, name: string(m.ID), sum: row.Seen[n].Sum}, m.obs[row.Seen[n].Ref]
+		if s.text, err = r.viewText(m, o.Text, o.UID, row.UID); err != nil {
 			return nil, err
 		}
 		if d.entry != nil && d.entry.marks[n] != nil {
-			s.behind = d.entry.marks[n].Version < row.Version
-			if s.mark, err = r.text(d.entry.marks[n].Text); err != nil {
+			k := d.entry.marks[n]
+			s.behind = k.Version < row.Version
+			if s.mark, err = r.viewText(m, k.Text, k.UID, row.UID); err != nil {
 				return nil, err
 			}
 		}

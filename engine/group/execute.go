@@ -26,7 +26,8 @@ type task struct {
 	name   string
 	reason string // for history
 	text   []byte
-	other  bool // it is not the agreed one
+	other  bool       // it is not the agreed one
+	uid    engine.UID // that it bears
 	intent ledger.Intent
 }
 
@@ -139,19 +140,26 @@ func (w *writer) announce(tasks []*task) (n int, err error) {
 	})
 }
 
-// textFor is the agreed text as this member takes it.
+// textFor is the agreed text as this member takes it: in its version, and under
+// its own UID where it has the item under one.
 func (w *writer) textFor(t *task) ([]byte, error) {
+	t.uid = t.entry.UID
 	text, err := w.text(t.entry.Text)
-	if err != nil || w.m.Formats == nil {
+	o := w.m.obs[t.op.Over.Ref]
+	if t.op.Verb != plan.Replace {
+		o = nil
+	}
+	if err != nil || w.m.Formats == nil && (o == nil || !w.m.foreign(o.UID, t.uid)) {
 		return text, err
 	}
 	var like []byte
-	if o := w.m.obs[t.op.Over.Ref]; t.op.Verb == plan.Replace && o != nil {
+	if o != nil {
 		if like, err = w.text(o.Text); err != nil {
 			return nil, err
 		}
+		t.uid = w.m.uidOf(o, t.uid)
 	}
-	fitting := fit(w.m.Formats, text, like)
+	fitting := w.m.dress(text, like, t.uid)
 	t.other = !bytes.Equal(fitting, text)
 	return fitting, nil
 }

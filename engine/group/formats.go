@@ -81,13 +81,13 @@ func (r *run) richest(s *plan.Step, row *plan.Row) error {
 }
 
 // spare makes links of writes that would say nothing new: the member has the text
-// that is to be written, in its own version.
+// that is to be written, in its own version and under its own UID.
 func (r *run) spare(s *plan.Step, row *plan.Row, d *decision) error {
 	for i := range s.Ops {
 		op := &s.Ops[i]
 		m := r.members[op.Member]
 		o := m.obs[op.Over.Ref]
-		if op.Verb != plan.Replace || o == nil || m.Formats == nil {
+		if op.Verb != plan.Replace || o == nil || m.Formats == nil && !m.foreign(o.UID, row.UID) {
 			continue
 		}
 		next, err := r.stepText(s, row, d)
@@ -98,7 +98,7 @@ func (r *run) spare(s *plan.Step, row *plan.Row, d *decision) error {
 		if err != nil {
 			return err
 		}
-		if item.Same(fit(m.Formats, next, has), has) {
+		if item.Same(m.dress(next, has, m.uidOf(o, row.UID)), has) {
 			op.Verb = plan.Link
 		}
 	}

@@ -31,14 +31,22 @@ func (w *writer) record(c *ledger.Change, t *task, out engine.Outcome) error {
 	if t.op.Verb == plan.Delete {
 		return w.recordDeletion(c, t)
 	}
-	k := &ledger.Mark{Item: t.entry.ID, Member: w.m.id, Ref: out.Head.Ref, Etag: out.Head.Etag, Sum: t.intent.Sum, Version: t.op.Version, Text: t.intent.Text, UID: t.entry.UID}
+	k := &ledger.Mark{Item: t.entry.ID, Member: w.m.id, Ref: out.Head.Ref, Etag: out.Head.Etag, Sum: t.intent.Sum, Version: t.op.Version, Text: t.intent.Text, UID: t.uid}
+	if out.UID != "" && out.UID != t.uid {
+		text := item.WithUID(t.text, out.UID)
+		id, err := c.Text(text)
+		if err != nil {
+			return err
+		}
+		k.Sum, k.Text, k.UID = item.Sum(text), id, out.UID
+	}
 	w.setMark(t.entry, k)
 	if old := w.m.obs[t.op.Over.Ref]; old != nil && t.op.Over.Ref != k.Ref {
 		if err := w.drop(c, t.op.Over.Ref); err != nil {
 			return err
 		}
 	}
-	o := &seen{Seen: ledger.Seen{Member: w.m.id, Ref: k.Ref, Etag: k.Etag, Sum: k.Sum, Text: k.Text, UID: t.entry.UID, Components: t.entry.Components}}
+	o := &seen{Seen: ledger.Seen{Member: w.m.id, Ref: k.Ref, Etag: k.Etag, Sum: k.Sum, Text: k.Text, UID: k.UID, Components: t.entry.Components}}
 	if old := w.m.obs[k.Ref]; old != nil {
 		o.stored = old.stored
 	}
@@ -257,7 +265,7 @@ func (w *writer) served(c *ledger.Change, ref engine.Ref, it engine.Item) (own b
 	}
 	if o.Etag == "" {
 		ours, err := c.TextOf(o.Text)
-		if err != nil || !sameWords(ours, it.Text) {
+		if err != nil || !sameWords(ours, w.m.view(it.Text, item.Read(it.Text).UID, o.UID)) {
 			return false, err
 		}
 	}

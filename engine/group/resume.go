@@ -28,7 +28,7 @@ func (r *run) resume(m *member, rows []plan.Row) error {
 			continue
 		}
 		o := m.obs[row.Seen[m.n].Ref]
-		if ours, err := r.wrote(i.Text, i.Sum, o); err != nil {
+		if ours, err := r.wrote(m, i.Text, i.Sum, o); err != nil {
 			return err
 		} else if ours {
 			r.adopt(m, row, e, o, i.Version)
@@ -48,7 +48,7 @@ func (r *run) resume(m *member, rows []plan.Row) error {
 		if o.written.Etag == "" {
 			// After all this time it may be somebody's edit.
 			var err error
-			if ours, err = r.wrote(o.written.Text, o.written.Sum, o); err != nil {
+			if ours, err = r.wrote(m, o.written.Text, o.written.Sum, o); err != nil {
 				return err
 			}
 		}
@@ -61,7 +61,7 @@ func (r *run) resume(m *member, rows []plan.Row) error {
 
 // wrote tells a text that we wrote from one that somebody else did: a server may
 // have added to ours, and nothing else.
-func (r *run) wrote(text ledger.TextID, sum engine.Sum, o *seen) (bool, error) {
+func (r *run) wrote(m *member, text ledger.TextID, sum engine.Sum, o *seen) (bool, error) {
 	if o.Sum == sum {
 		return true, nil
 	}
@@ -69,7 +69,7 @@ func (r *run) wrote(text ledger.TextID, sum engine.Sum, o *seen) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	theirs, err := r.text(o.Text)
+	theirs, err := r.viewText(m, o.Text, o.UID, item.Read(ours).UID)
 	return err == nil && onlyAdds(ours, theirs), err
 }
 

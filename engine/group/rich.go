@@ -19,39 +19,40 @@ func (r *run) applyEdit(s *plan.Step, row *plan.Row, d *decision) error {
 	if s.From == plan.Ledger || e == nil || row.Version == 0 || r.rules.From != "" {
 		return nil
 	}
-	n, o := s.From, r.members[s.From].obs[row.Seen[s.From].Ref]
+	n, m := s.From, r.members[s.From]
+	o := m.obs[row.Seen[n].Ref]
 	k := e.marks[n]
-	if k == nil || k.Gone || k.Version != row.Version || k.Sum == e.Sum && r.set.Key().Kind != engine.AddressBook || k.UID != e.UID || o.UID != e.UID {
+	if k == nil || k.Gone || k.Version != row.Version || k.Sum == e.Sum && r.set.Key().Kind != engine.AddressBook || k.UID != o.UID {
 		return nil
 	}
 	agreed, err := r.text(e.Text)
 	if err != nil {
 		return err
 	}
-	edit := merge.Edit{Name: string(r.members[n].ID)}
-	if edit.Mark, err = r.text(k.Text); err != nil {
+	edit := merge.Edit{Name: string(m.ID)}
+	if edit.Mark, err = r.viewText(m, k.Text, k.UID, e.UID); err != nil {
 		return err
 	}
-	if edit.Text, err = r.text(o.Text); err != nil {
+	if edit.Text, err = r.viewText(m, o.Text, o.UID, e.UID); err != nil {
 		return err
 	}
 	if k.Sum == e.Sum && !poorer(edit.Text, agreed) {
 		return nil
 	}
 	edits := []merge.Edit{edit}
-	m := merge.Merge(level(agreed, edits), edits)
-	if m.Text == nil || item.Same(m.Text, edit.Text) {
+	whole := merge.Merge(level(agreed, edits), edits).Text
+	if whole == nil || item.Same(whole, edit.Text) {
 		return nil
 	}
-	sum := item.Sum(m.Text)
-	if item.Alike(m.Text, agreed) {
+	sum := item.Sum(whole)
+	if item.Alike(whole, agreed) {
 		sum = row.Sum
 	}
 	step := plan.Agree(r.planMembers(), row, sum, n)
 	step.Ops = slices.DeleteFunc(step.Ops, func(op plan.Op) bool { return op.Member == n })
 	step.Ops = append(step.Ops, plan.Op{Member: n, Verb: plan.Link, Version: step.Version, Over: row.Seen[n].Head, Was: row.Seen[n].Raw})
 	if step.From == n { // else it arrived at the agreed text
-		d.given[s.Key] = given{text: m.Text, lone: true}
+		d.given[s.Key] = given{text: whole, lone: true}
 	}
 	*s = step
 	return nil

@@ -26,17 +26,21 @@ func (r *run) settle(row *plan.Row) error {
 			continue
 		}
 		var c item.Copy
+		m := r.members[n]
 		if e != nil && e.marks[n] != nil {
-			if c.Mark, err = r.text(e.marks[n].Text); err != nil {
+			if c.Mark, err = r.viewText(m, e.marks[n].Text, e.marks[n].UID, row.UID); err != nil {
 				return err
 			}
 		}
-		if c.Text, err = r.text(r.members[n].obs[s.Ref].Text); err != nil {
+		if c.Text, err = r.viewText(m, m.obs[s.Ref].Text, m.obs[s.Ref].UID, row.UID); err != nil {
 			return err
 		}
 		copies, at = append(copies, c), append(at, n)
 	}
 	for i, sum := range item.Settle(agreed, copies) {
+		if c := copies[i]; c.Mark != nil && sum == item.Sum(c.Mark) {
+			sum = row.Marks[at[i]].Sum // of the text that the member holds
+		}
 		row.Seen[at[i]].Sum = sum
 	}
 	return nil

@@ -91,13 +91,13 @@ func (p *spy) destroyed(w engine.Write) {
 	}
 	uid, v := read([]byte(old))
 	if w.Verb == engine.Delete {
-		if !slices.ContainsFunc(s.let[uid], func(d props) bool { return s.seen(d, v) }) {
+		if !slices.ContainsFunc(s.let[s.letBy(uid)], func(d props) bool { return s.seen(d, v) }) {
 			s.fail("I6: %s %v was deleted at %d, and nobody let it go", uid, v, p.n)
 		}
 		return
 	}
 	_, next := read(w.Text)
-	if !s.seen(next, v) && !slices.ContainsFunc(s.let[uid], func(d props) bool { return s.seen(d, v) }) {
+	if !s.seen(next, v) && !slices.ContainsFunc(s.let[s.letBy(uid)], func(d props) bool { return s.seen(d, v) }) {
 		s.fail("I1: %s %v was replaced by %v at %d, which has not seen it", uid, v, next, p.n)
 	}
 }
@@ -160,6 +160,9 @@ func (s *storm) unequal() string {
 	}
 	for _, c := range all {
 		open[string(c.UID)] = true
+		for _, text := range s.copies(c) {
+			open[s.nameOf(read(text))] = true
+		}
 		s.say("conflict %s %s %v", c.UID, c.Kind, c.Clashes)
 	}
 	problems, err := s.set().Problems()
@@ -171,6 +174,7 @@ func (s *storm) unequal() string {
 		now := map[string]props{}
 		for _, text := range p.Texts() {
 			uid, v := read([]byte(text))
+			uid = s.nameOf(uid, v)
 			if _, twice := now[uid]; twice {
 				return fmt.Sprintf("I2: %s is twice at %d", uid, i)
 			}

@@ -17,6 +17,9 @@ func (s *storm) edit(p *spy, r *rand.Rand) {
 	refs := slices.Sorted(maps.Keys(texts))
 	if len(refs) == 0 || r.IntN(4) == 0 {
 		uid := fmt.Sprint("u", r.IntN(6))
+		if s.own != nil { // whoever makes an item there, does not know of UIDs
+			uid = fmt.Sprint("u-", s.values)
+		}
 		if p.text(uid) == nil {
 			s.values++
 			v := props{s.values, s.values, s.values}
@@ -29,13 +32,16 @@ func (s *storm) edit(p *spy, r *rand.Rand) {
 	uid, v := read([]byte(texts[ref]))
 	switch r.IntN(6) {
 	case 0:
-		s.let[uid] = append(s.let[uid], v)
+		s.letGo(uid, v)
 		p.Remove(ref)
 		s.say("%d removes %s %v", p.n, uid, v)
 	case 1:
 		p.Touch(ref)
 		s.say("%d touches %s", p.n, uid)
-	default:
+	case 2, 3, 4, 5:
+		if p.young[ref] { // nobody could know it for what it is
+			return
+		}
 		s.values++
 		i := r.IntN(len(v))
 		s.before[s.values] = v[i]
@@ -83,11 +89,12 @@ func (s *storm) decision() *group.Decision {
 	}
 	c := open[s.r.IntN(len(open))]
 	d := &group.Decision{Conflict: c.ID, Choice: []string{"member", "both", "merged", "skip", "newest"}[s.r.IntN(5)], Member: c.Sides[s.r.IntN(len(c.Sides))].Member}
-	for _, p := range s.spies {
-		if text := p.text(string(c.UID)); text != nil {
-			uid, v := read(text)
-			s.let[uid] = append(s.let[uid], v)
-		}
+	if d.Choice == "both" && s.own != nil {
+		d.Choice = "merged" // else an item has a twin there that no UID tells from it
+	}
+	for _, text := range s.copies(c) {
+		uid, v := read(text)
+		s.letGo(uid, v)
 	}
 	s.say("somebody settles %s: %s %s", c.UID, d.Choice, d.Member)
 	return d

@@ -27,6 +27,7 @@ type spy struct {
 	late      bool
 	lastTexts map[engine.Ref]string // just before a write
 	made      bool                  // the write was made, whatever was answered
+	young     map[engine.Ref]bool   // made by a write of which the ledger does not know yet; nil but for s.own
 }
 
 // live makes a storage the one that this member is.
@@ -60,6 +61,7 @@ func (p *spy) move(r *rand.Rand) {
 
 func (p *spy) asMember() group.Member {
 	m := p.member
+	m.OwnUIDs = p == p.storm.own
 	if p.late {
 		if m.Err = engine.Fail(engine.Offline, "open", string(m.ID), "late"); p.r.IntN(2) == 0 {
 			m.Identity = "" // nor does anybody know what it is
@@ -123,6 +125,9 @@ func (p *spy) after(c memory.Call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.made = true
+	if p == s.own && c.Name == "create" {
+		p.young[c.Ref] = true
+	}
 	s.step("after " + c.Name)
 	if s.dead || !p.calm && p.r.IntN(20) == 0 {
 		s.say("%s at %d %s was made, and answered with an error", c.Name, p.n, c.Ref)

@@ -16,7 +16,11 @@ func (r *run) match() ([]plan.Row, error) {
 	for _, m := range r.members {
 		m.ponder()
 	}
-	rows, clashes := plan.Match(r.rows(), r.surveys())
+	rows, surveys := r.rows(), r.surveys()
+	if err := r.compare(rows, surveys); err != nil {
+		return nil, err
+	}
+	rows, clashes := plan.Match(rows, surveys)
 	for _, m := range r.members {
 		if err := r.resume(m, rows); err != nil {
 			return nil, err
@@ -84,7 +88,7 @@ func (r *run) surveys() []plan.Survey {
 		if !m.read {
 			continue
 		}
-		s := plan.Survey{Complete: true, Items: make([]plan.Item, 0, len(m.obs))}
+		s := plan.Survey{Complete: true, Own: m.OwnUIDs, Items: make([]plan.Item, 0, len(m.obs))}
 		for _, o := range m.obs {
 			usable := o.Status == ledger.Known || o.Status == ledger.Written
 			s.Items = append(s.Items, plan.Item{Head: engine.Head{Ref: o.Ref, Etag: o.Etag}, Raw: o.Sum, UID: o.UID, Unread: !usable || !m.takes(o.Components)})

@@ -30,6 +30,12 @@ func Same(a, b []byte) bool {
 	return x.same(&y)
 }
 
+// Bare is a sum of a text without its UID, and without its time zones, which a
+// server may add or drop: by it items are found that may be the same.
+func Bare(text []byte) engine.Sum {
+	return digestOf(WithUID(text, "-")).body
+}
+
 // A digest is a text's sum in two parts, since time zones have a rule of their own.
 type digest struct {
 	body  engine.Sum

@@ -25,6 +25,7 @@ type Row struct {
 	UID     engine.UID // of the agreed text; "" if it has none
 	Version uint64     // of the agreed text; 0 if nothing was ever agreed
 	Sum     engine.Sum // of the agreed text
+	Bare    Bares      // of the agreed text
 	Marks   []*Mark    // by member; nil where it never was in step
 	Seen    []Seen     // by member
 	Restore bool       // where it is gone it is to come back
@@ -34,6 +35,7 @@ type Row struct {
 type Mark struct {
 	engine.Head
 	Sum     engine.Sum // of the text it held
+	Bare    engine.Sum // of that text without its UID, for this member; zero if nothing is to be matched by it
 	UID     engine.UID // that the text bore
 	Version uint64     // that the text stands for; below the row's: it is behind
 	Gone    bool       // it was known not to be there any more: a copy is news, whatever its text

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/storage/memory"
 	"davbus.org/davbus/engine/storage/remote"
 	"davbus.org/davbus/engine/storage/storagetest"
@@ -33,12 +34,13 @@ func over(t testing.TB, inner engine.Source) *remote.Source {
 // them.
 func TestEveryStorageKeepsItsPromisesOverTheWire(t *testing.T) {
 	promises(t, "memory", engine.Calendar, func(testing.TB) engine.Source { return new(memory.Source) })
+	promises(t, "own UIDs", engine.AddressBook, func(testing.TB) engine.Source { return &memory.Source{WithUID: item.WithUID} })
 	promises(t, "vdir", engine.AddressBook, func(t testing.TB) engine.Source { return vdir.New(vdir.Options{Path: t.TempDir()}) })
 }
 
 func promises(t *testing.T, name, kind string, inner func(testing.TB) engine.Source) {
 	t.Run(name+", "+kind, func(t *testing.T) {
-		storagetest.Suite{Kind: kind, Fresh: func(t testing.TB) engine.Storage {
+		storagetest.Suite{Kind: kind, OwnUIDs: name == "own UIDs", Fresh: func(t testing.TB) engine.Storage {
 			s := over(t, inner(t))
 			if _, err := s.Look(t.Context(), true); err != nil {
 				t.Fatal(err)
@@ -46,6 +48,9 @@ func promises(t *testing.T, name, kind string, inner func(testing.TB) engine.Sou
 			c, err := s.Make(t.Context(), engine.Collection{ID: "made", Name: "made", Kind: kind})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if c.OwnUIDs != (name == "own UIDs") {
+				t.Errorf("it says of its UIDs: %+v", c)
 			}
 			c.Kind = kind
 			st, err := s.Open(c)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/storage/memory"
 	"davbus.org/davbus/engine/storage/remote"
 	"davbus.org/davbus/service/plugin"
@@ -171,10 +172,13 @@ func (r *trial) match(pattern, got any) bool {
 }
 
 func TestTheGoPackageAnswersEveryVector(t *testing.T) {
-	for file, kind := range map[string]string{"plugin-calendar.jsonl": engine.Calendar, "plugin-contacts.jsonl": engine.AddressBook} {
+	for file, kind := range map[string]string{"plugin-calendar.jsonl": engine.Calendar, "plugin-contacts.jsonl": engine.AddressBook, "plugin-own-uids.jsonl": engine.AddressBook} {
 		ours, theirs := net.Pipe()
 		done := make(chan struct{})
 		source := new(memory.Source)
+		if file == "plugin-own-uids.jsonl" {
+			source.WithUID = item.WithUID
+		}
 		source.Add(engine.Collection{Name: "c", Kind: kind, Writable: true})
 		go func() {
 			defer close(done)

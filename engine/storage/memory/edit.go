@@ -101,6 +101,6 @@ func (s *Storage) told() {
 func (s *Storage) Copy() *Storage {
 	return &Storage{
 		Before: s.Before, After: s.After, Churn: s.Churn, NoEtags: s.NoEtags, NoTokens: s.NoTokens, Inline: s.Inline,
-		ReadOnly: s.ReadOnly, Rewrite: s.Rewrite, Refuse: s.Refuse, Sum: s.Sum, Unkept: s.Unkept, OnChange: s.OnChange,
+		ReadOnly: s.ReadOnly, Rewrite: s.Rewrite, WithUID: s.WithUID, Refuse: s.Refuse, Sum: s.Sum, Unkept: s.Unkept, OnChange: s.OnChange,
 	}
 }

@@ -27,16 +27,17 @@ type Storage struct {
 	// was made: its error hides that. Both may use the Storage.
 	Before, After func(Call) error
 
-	Churn    bool                         // etags differ at every listing
-	NoEtags  bool                         // etags are ""; the sum of the text tells versions apart
-	NoTokens bool                         // Changes is not supported
-	Inline   bool                         // Changes brings texts along
-	ReadOnly bool                         // writes are refused
-	Rewrite  func(text []byte) []byte     // what is kept instead of a text
-	Refuse   func(engine.Write) error     // writes refused for what they hold
-	Sum      func(text []byte) engine.Sum // for NoEtags: item.Sum, or any other
-	Unkept   map[engine.MetaKey]bool      // metadata that cannot be kept
-	OnChange func()                       // called after every change
+	Churn    bool                                     // etags differ at every listing
+	NoEtags  bool                                     // etags are ""; the sum of the text tells versions apart
+	NoTokens bool                                     // Changes is not supported
+	Inline   bool                                     // Changes brings texts along
+	ReadOnly bool                                     // writes are refused
+	Rewrite  func(text []byte) []byte                 // what is kept instead of a text
+	WithUID  func(text []byte, uid engine.UID) []byte // new items get UIDs of the storage's own: item.WithUID
+	Refuse   func(engine.Write) error                 // writes refused for what they hold
+	Sum      func(text []byte) engine.Sum             // for NoEtags: item.Sum, or any other
+	Unkept   map[engine.MetaKey]bool                  // metadata that cannot be kept
+	OnChange func()                                   // called after every change
 
 	mu     sync.Mutex
 	items  map[engine.Ref]engine.Item
@@ -44,6 +45,7 @@ type Storage struct {
 	counts Counts
 	serial int                // of the newest change
 	churn  int                // of the newest listing
+	given  int                // how many UIDs were given
 	moved  map[engine.Ref]int // the serial of each item's last change, gone ones too
 	oldest int                // tokens before it are forgotten
 }
@@ -200,7 +202,13 @@ func (s *Storage) change(w engine.Write) engine.Outcome {
 	out := engine.Outcome{Kept: s.Rewrite == nil}
 	switch ref := w.Old.Ref; {
 	case w.Verb == engine.Create:
-		out.Head = s.store(s.free(w), s.rewritten(w.Text))
+		text := s.rewritten(w.Text)
+		if s.WithUID != nil {
+			s.given++
+			out.UID = engine.UID("own-" + strconv.Itoa(s.given))
+			text, w.UID = s.WithUID(text, out.UID), out.UID
+		}
+		out.Head = s.store(s.free(w), text)
 	case !s.there(w):
 		out = engine.Outcome{Err: engine.Fail(engine.Changed, w.Verb.String(), string(ref), "another version is stored, or none")}
 	case w.Verb == engine.Replace:

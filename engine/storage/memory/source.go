@@ -17,6 +17,9 @@ type Source struct {
 	Before func(Call) error // asked before each call
 	Has    []string         // what Capabilities tells
 
+	// WithUID is that of its storages: see Storage.
+	WithUID func(text []byte, uid engine.UID) []byte
+
 	mu      sync.Mutex
 	all     []*kept
 	made    int
@@ -46,7 +49,7 @@ func (s *Source) add(c engine.Collection) *kept {
 		c.Identity = fmt.Sprintf("memory-%d", s.made)
 	}
 	c.ID = ""
-	k := &kept{c, &Storage{meta: maps.Clone(c.Meta)}}
+	k := &kept{c, &Storage{meta: maps.Clone(c.Meta), WithUID: s.WithUID}}
 	s.all = append(s.all, k)
 	return k
 }
@@ -126,6 +129,7 @@ func (k *kept) now() engine.Collection {
 	c := k.Collection
 	c.State = strconv.Itoa(k.storage.serial)
 	c.Writable = !k.storage.ReadOnly
+	c.OwnUIDs = k.storage.WithUID != nil
 	c.Meta = engine.Meta{}
 	maps.Copy(c.Meta, k.storage.meta)
 	return c

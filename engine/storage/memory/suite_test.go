@@ -26,6 +26,18 @@ func TestPromisesInEveryShape(t *testing.T) {
 	}
 }
 
+func TestPromisesOfAStorageThatGivesItsOwnUIDs(t *testing.T) {
+	for name, shape := range map[string]*memory.Storage{
+		"plain":     {WithUID: item.WithUID},
+		"no etags":  {WithUID: item.WithUID, NoEtags: true, Sum: item.Sum},
+		"rewriting": {WithUID: item.WithUID, Rewrite: func(text []byte) []byte { return bytes.ReplaceAll(text, []byte("VERSION"), []byte("version")) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storagetest.Suite{OwnUIDs: true, Fresh: func(testing.TB) engine.Storage { return shape.Copy() }}.Run(t)
+		})
+	}
+}
+
 func TestSourcePromises(t *testing.T) {
 	storagetest.RunSource(t, func(testing.TB) engine.Source { return new(memory.Source) })
 }

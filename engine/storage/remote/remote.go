@@ -166,7 +166,7 @@ func (s *Source) collection(w wireCollection) engine.Collection {
 		identity = w.ID
 	}
 	return engine.Collection{
-		Name: w.ID, Kind: w.Kind, Components: w.Components, Formats: w.Formats, Meta: meta, Writable: !w.ReadOnly,
+		Name: w.ID, Kind: w.Kind, Components: w.Components, Formats: w.Formats, Meta: meta, Writable: !w.ReadOnly, OwnUIDs: w.OwnUIDs || s.has(featureOwnUIDs),
 		Identity: "plugin:" + s.opt.Account + ":" + identity, State: w.State,
 	}
 }

@@ -162,7 +162,7 @@ func (s *Server) commit(ctx context.Context, p commitParams) (any, error) {
 		if i != 0 {
 			continue
 		}
-		answer := commitResult{Ref: out.Head.Ref, Etag: out.Head.Etag}
+		answer := commitResult{Ref: out.Head.Ref, Etag: out.Head.Etag, UID: out.UID}
 		if verb != engine.Delete && !out.Kept {
 			if answer.wireText, err = s.readBack(ctx, st, out.Head.Ref); err != nil {
 				return nil, err

@@ -256,12 +256,15 @@ func (s *Storage) commit(ctx context.Context, w engine.Write) (engine.Outcome, e
 	if err != nil {
 		return engine.Outcome{}, broken("commit", s.name, "%w", err)
 	}
-	out := engine.Outcome{Head: engine.Head{Ref: answer.Ref, Etag: answer.Etag}, Kept: text == nil}
-	if out.Head.Etag == "" {
-		if text == nil {
-			text = w.Text
-		}
+	out := engine.Outcome{Head: engine.Head{Ref: answer.Ref, Etag: answer.Etag}, Kept: text == nil, UID: answer.UID}
+	switch {
+	case out.Head.Etag != "":
+	case text != nil:
 		out.Head.Etag = textEtag(text)
+	case out.UID != "": // nobody knows how the line reads now
+		out.Kept = false
+	default:
+		out.Head.Etag = textEtag(w.Text)
 	}
 	return out, nil
 }

@@ -57,7 +57,8 @@ type initializeResult struct {
 const (
 	featureChanges = "changes" // get_changes understands since and gives a token
 	featureMake    = "create_collection"
-	featureCredit  = "credit" // it sends no more changes of a stream than it may
+	featureCredit  = "credit"   // it sends no more changes of a stream than it may
+	featureOwnUIDs = "own_uids" // it gives items UIDs of its own, in every collection
 )
 
 type wireCollection struct {
@@ -70,6 +71,7 @@ type wireCollection struct {
 	Description string   `json:"description,omitempty"`
 	Order       string   `json:"order,omitempty"`
 	ReadOnly    bool     `json:"read_only,omitempty"`
+	OwnUIDs     bool     `json:"own_uids,omitempty"`
 	Identity    string   `json:"identity,omitempty"`
 	State       string   `json:"state,omitempty"`
 }
@@ -178,6 +180,7 @@ type commitParams struct {
 type commitResult struct {
 	Ref  engine.Ref  `json:"ref"`
 	Etag engine.Etag `json:"etag,omitempty"`
+	UID  engine.UID  `json:"uid,omitempty"` // that a new item has in place of its own
 	wireText
 }
 

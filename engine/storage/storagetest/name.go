@@ -113,7 +113,7 @@ var namePromises = []promise{
 			b.wantKind(out.Err, engine.InvalidItem, engine.Forbidden)
 			return
 		}
-		if got := b.fetch(out.Head.Ref); item.Sum(got[out.Head.Ref].Text) != item.Sum(text) && out.Kept {
+		if got := b.fetch(out.Head.Ref); item.Sum(got[out.Head.Ref].Text) != item.Sum(given(out, text)) && out.Kept {
 			b.Errorf("got %q", got[out.Head.Ref].Text)
 		}
 	}},

@@ -93,7 +93,7 @@ var readPromises = []promise{
 				b.wantKind(out.Err, engine.InvalidItem, engine.Forbidden)
 				continue
 			}
-			if got := b.all()[out.Head.Ref].Text; out.Kept && !bytes.Equal(got, text) {
+			if got := b.all()[out.Head.Ref].Text; out.Kept && !bytes.Equal(got, given(out, text)) {
 				b.Errorf("%s: wrote %q, found %q", name, text, got)
 			}
 		}

@@ -16,6 +16,9 @@ type Suite struct {
 	// Kind is what the items are: engine.Calendar if it is "".
 	Kind string
 
+	// OwnUIDs says that new items get UIDs of the storage's own.
+	OwnUIDs bool
+
 	// Fresh makes a storage. Each must be empty and of its own.
 	Fresh func(testing.TB) engine.Storage
 }
@@ -36,6 +39,9 @@ func (s Suite) Run(t *testing.T) {
 	s.each(t, writePromises)
 	s.each(t, readPromises)
 	s.each(t, namePromises)
+	if s.OwnUIDs {
+		s.each(t, ownPromises)
+	}
 	if _, ok := s.Fresh(t).(engine.Tracker); ok {
 		s.each(t, trackerPromises)
 	}
@@ -47,6 +53,6 @@ func (s Suite) Run(t *testing.T) {
 func (s Suite) each(t *testing.T, promises []promise) {
 	t.Helper()
 	for _, p := range promises {
-		t.Run(p.name, func(t *testing.T) { p.test(&bench{T: t, kind: s.Kind, s: s.Fresh(t)}) })
+		t.Run(p.name, func(t *testing.T) { p.test(&bench{T: t, kind: s.Kind, own: s.OwnUIDs, s: s.Fresh(t)}) })
 	}
 }
