@@ -20,6 +20,8 @@ type machine struct {
 	lab.HomeDir
 	env []string
 	cli string
+
+	daemon *lab.Program
 }
 
 func newMachine(t *testing.T, programs string) *machine {
@@ -28,10 +30,22 @@ func newMachine(t *testing.T, programs string) *machine {
 	bus := lab.Bus(t)
 	bustest.NothingShows(t, bus.Address, lab.AlicePassword)
 	m.env = m.Env("DBUS_SESSION_BUS_ADDRESS=" + bus.Address)
+	described := filepath.Join(m.Dir, ".local/share/davbus/plugins/davbus.yaml") // as it is installed
+	if err := os.MkdirAll(filepath.Dir(described), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../data/plugins/davbus.yaml")
+	if err == nil {
+		err = os.WriteFile(described, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	daemon, err := lab.Start(m.env, filepath.Join(programs, "davbusd"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.daemon = daemon
 	t.Cleanup(func() {
 		if err := daemon.Stop(30 * time.Second); err != nil || t.Failed() {
 			t.Logf("the other daemon: %v\n%v", err, daemon)

@@ -2,6 +2,9 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"sync"
+	"time"
 
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/keeper"
@@ -13,6 +16,7 @@ type pluginHost struct {
 	plugins *plugins
 	account engine.AccountID
 	secrets keeper.AccountSecrets
+	said    throttle
 }
 
 var _ remote.Host = (*pluginHost)(nil)
@@ -68,4 +72,42 @@ func (h *pluginHost) RequestSync(collection string) error {
 	return err
 }
 
-func (h *pluginHost) Log(level, text string) { h.plugins.log.plugin(string(h.account), level, text) }
+func (h *pluginHost) Log(level, text string) {
+	ok, left := h.said.take(time.Now())
+	if left > 0 {
+		h.plugins.log.plugin(string(h.account), "warn", fmt.Sprintf("(%d lines were left out: it says too much)", left))
+	}
+	if ok {
+		h.plugins.log.plugin(string(h.account), level, text)
+	}
+}
+
+// What a plugin may say: so many lines at once, and so many in a second.
+const (
+	linesAtOnce = 200
+	linesASec   = 10
+)
+
+// A throttle lets through as much as it may, and counts what it left out.
+type throttle struct {
+	mu   sync.Mutex
+	used float64 // lines, of those at once
+	at   time.Time
+	left int
+}
+
+// take asks for one more line. Those that were left out before it are told with
+// the next that is not.
+func (t *throttle) take(now time.Time) (ok bool, left int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.used = max(0, t.used-now.Sub(t.at).Seconds()*linesASec)
+	t.at = now
+	if t.used > linesAtOnce-1 {
+		t.left++
+		return false, 0
+	}
+	t.used++
+	left, t.left = t.left, 0
+	return true, left
+}

@@ -55,3 +55,27 @@ func TestEachStartOfAPluginThatEndsWaitsTwiceAsLongAndThreeStrikesAreEnough(t *t
 		}
 	})
 }
+
+// A plugin that talks without end fills no log: the next line that is let through
+// tells how many were not.
+func TestWhatAPluginSaysIsBoundedAndWhatIsLeftOutIsCounted(t *testing.T) {
+	var said throttle
+	now := time.Unix(1000, 0)
+	let := 0
+	for range linesAtOnce + 50 {
+		if ok, left := said.take(now); ok {
+			if let++; left != 0 {
+				t.Errorf("line %d: %d were left out", let, left)
+			}
+		}
+	}
+	if let != linesAtOnce {
+		t.Errorf("%d of %d lines were let through", let, linesAtOnce)
+	}
+	if ok, left := said.take(now.Add(time.Second / linesASec)); !ok || left != 50 {
+		t.Errorf("a moment later: %v, %d were left out", ok, left)
+	}
+	if ok, _ := said.take(now.Add(time.Second / linesASec)); ok {
+		t.Error("and one more at once")
+	}
+}
