@@ -230,6 +230,39 @@ func TestAFaultAtAnyRequestOfAnOddServerLosesNothing(t *testing.T) {
 	}
 }
 
+// An answer that is cut in the middle once is asked for again: the run is whole.
+func TestAnAnswerThatIsCutOnceFailsNoRun(t *testing.T) {
+	for n, most := 0, 1; n < most; n++ {
+		s := newSite(t, nil)
+		want := s.mixed()
+		s.heal()
+		s.server.At(n, davtest.Truncate(100, true))
+		res, err := s.sync()
+		if wrong := s.wrong(want); wrong != "" || err != nil || res.Set.Failure.Set {
+			t.Errorf("request %d: %v, %+v, %s", n, err, res.Set.Failure, wrong)
+		}
+		most = max(most, s.server.Count()-1) // one of them is the second try
+	}
+}
+
+func TestAnswersThatAreAlwaysCutFailTheRunAndDeleteNothing(t *testing.T) {
+	s := newSite(t, nil)
+	want := s.mixed()
+	here, there := len(s.local.Texts()), len(s.remote.Texts())
+	for _, method := range []string{"", "PROPFIND", "REPORT"} {
+		s.heal()
+		s.server.Always(method, davtest.Truncate(100, true))
+		res, _ := s.sync()
+		if f := res.Members[0].Failure; f.Kind != engine.ConnectionLost || len(s.local.Texts()) != here || len(s.remote.Texts()) != there {
+			t.Errorf("%q: %+v, %d and %d items are left of %d and %d", method, f, len(s.local.Texts()), len(s.remote.Texts()), here, there)
+		}
+	}
+	s.heal()
+	if _, err := s.sync(); err != nil || s.wrong(want) != "" {
+		t.Errorf("a healed run: %v, %s", err, s.wrong(want))
+	}
+}
+
 func TestARunCountsItsRequests(t *testing.T) {
 	s := newSite(t, nil)
 	s.mixed()

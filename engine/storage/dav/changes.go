@@ -105,8 +105,12 @@ func (st *Storage) noTokens(err error) error {
 	return failf(engine.NotSupported, "list the changes of", st.url, "%w", err)
 }
 
-// changes asks for all pages since a token.
+// changes asks for all pages since a token; from the first again where one was cut.
 func (st *Storage) changes(ctx context.Context, since engine.Token, inline bool) (engine.Delta, error) {
+	return again(func() (engine.Delta, error) { return st.changesOnce(ctx, since, inline) })
+}
+
+func (st *Storage) changesOnce(ctx context.Context, since engine.Token, inline bool) (engine.Delta, error) {
 	p := &pages{st: st, at: map[engine.Ref]int{}, texts: map[engine.Ref][]byte{}}
 	token, seen := since, map[engine.Token]bool{since: true}
 	for range maxPages {

@@ -141,11 +141,14 @@ func (s *Source) discoverAt(ctx context.Context, st start, f *found) error {
 func (s *Source) describe(ctx context.Context, u *url.URL) (*response, *url.URL, error) {
 	var first *response
 	get := func(u *url.URL) (document, error) {
-		return s.propfind(ctx, "find the collections at", u, 0, discoverProps, func(r *response) error {
-			if first == nil {
-				first = r
-			}
-			return nil
+		return again(func() (document, error) {
+			first = nil
+			return s.propfind(ctx, "find the collections at", u, 0, discoverProps, func(r *response) error {
+				if first == nil {
+					first = r
+				}
+				return nil
+			})
 		})
 	}
 	doc, err := get(u)

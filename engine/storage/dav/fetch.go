@@ -232,7 +232,15 @@ func (st *Storage) get(ctx context.Context, ref engine.Ref) (engine.Item, error)
 }
 
 // getRaw is get with the etag as the server spells it.
-func (st *Storage) getRaw(ctx context.Context, ref engine.Ref) (engine.Item, string, error) {
+func (st *Storage) getRaw(ctx context.Context, ref engine.Ref) (it engine.Item, raw string, err error) {
+	it, err = again(func() (engine.Item, error) {
+		it, raw, err = st.getOnce(ctx, ref)
+		return it, err
+	})
+	return it, raw, err
+}
+
+func (st *Storage) getOnce(ctx context.Context, ref engine.Ref) (engine.Item, string, error) {
 	it := engine.Item{Head: engine.Head{Ref: ref}}
 	u := st.item(ref)
 	c := call{op: "fetch", on: st.on(ref), method: http.MethodGet, url: u, repeat: true}
@@ -253,7 +261,7 @@ func (st *Storage) getRaw(ctx context.Context, ref engine.Ref) (engine.Item, str
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxItem+1))
 	if err != nil {
-		return it, "", st.s.netError(ctx, c, err)
+		return it, "", st.s.netError(ctx, c, &cut{err})
 	}
 	if n := resp.ContentLength; n >= 0 && int64(len(text)) != n && len(text) <= maxItem {
 		return it, "", st.itemError(engine.ConnectionLost, "fetch", ref, "the server's answer ended too soon")

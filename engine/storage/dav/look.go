@@ -70,6 +70,10 @@ func (s *Source) discovered(ctx context.Context, fresh bool) (*found, error) {
 }
 
 func (s *Source) lookAt(ctx context.Context, h home, f *found) ([]engine.Collection, error) {
+	return again(func() ([]engine.Collection, error) { return s.lookOnce(ctx, h, f) })
+}
+
+func (s *Source) lookOnce(ctx context.Context, h home, f *found) ([]engine.Collection, error) {
 	var out []engine.Collection
 	own := false
 	_, err := s.propfind(ctx, "list the collections at", h.url, h.depth, lookProps, func(r *response) error {

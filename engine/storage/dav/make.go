@@ -97,10 +97,12 @@ func (s *Source) makeBy(ctx context.Context, method string, u *url.URL, c engine
 }
 
 func (s *Source) exists(ctx context.Context, u *url.URL) bool {
-	there := false
-	_, err := s.propfind(ctx, "look at", u, 0, `<D:resourcetype/>`, func(r *response) error {
-		there = there || r.status == 0 || r.status/100 == 2
-		return nil
+	there, err := again(func() (there bool, err error) {
+		_, err = s.propfind(ctx, "look at", u, 0, `<D:resourcetype/>`, func(r *response) error {
+			there = there || r.status == 0 || r.status/100 == 2
+			return nil
+		})
+		return there, err
 	})
 	return err == nil && there
 }

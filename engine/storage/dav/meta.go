@@ -86,6 +86,10 @@ func cleanMeta(key engine.MetaKey, v string) string {
 
 // Meta asks for the metadata.
 func (st *Storage) Meta(ctx context.Context) (engine.Meta, error) {
+	return again(func() (engine.Meta, error) { return st.metaOnce(ctx) })
+}
+
+func (st *Storage) metaOnce(ctx context.Context) (engine.Meta, error) {
 	var m engine.Meta
 	_, err := st.s.propfind(ctx, "read the metadata of", st.url, 0, lookProps, func(r *response) error {
 		if u, err := resolve(st.url, r.href); err == nil && placeOf(u) == placeOf(st.url) || m == nil {

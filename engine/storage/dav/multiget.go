@@ -27,7 +27,7 @@ func (f *fetch) query() bool {
 	}
 	for i := 0; i < len(filters); i++ {
 		before := f.openCount()
-		err := f.report(f.st.queryReport(filters[i]), nil)
+		_, err := again(func() (struct{}, error) { return struct{}{}, f.report(f.st.queryReport(filters[i]), nil) })
 		if err != nil && ends(err) && !engine.IsKind(err, engine.ServerError) && !engine.IsKind(err, engine.Timeout) {
 			return f.fail(err)
 		}

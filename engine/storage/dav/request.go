@@ -181,9 +181,25 @@ func (s *Source) multistatus(ctx context.Context, c call, each func(*response) e
 		return doc, stop
 	}
 	if err != nil {
-		return doc, s.netError(ctx, c, err)
+		return doc, s.netError(ctx, c, &cut{err})
 	}
 	return doc, nil
+}
+
+// A cut is why the body of an answer could not be read to its end. Nothing of it
+// counts.
+type cut struct{ error }
+
+func (c *cut) Unwrap() error { return c.error }
+
+// again asks once more where the connection was lost in the middle of the answer.
+// What ask gathers, it begins anew; what changes something must not be asked so.
+func again[T any](ask func() (T, error)) (T, error) {
+	got, err := ask()
+	if engine.IsKind(err, engine.ConnectionLost) && errors.As(err, new(*cut)) {
+		return ask()
+	}
+	return got, err
 }
 
 // propfind asks for properties.

@@ -36,6 +36,21 @@ func (st *Storage) List(ctx context.Context) iter.Seq2[engine.Head, error] {
 }
 
 func (st *Storage) list(ctx context.Context) ([]engine.Head, error) {
+	heads, err := again(func() ([]engine.Head, error) { return st.listOnce(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	st.mem.mu.Lock()
+	defer st.mem.mu.Unlock()
+	st.mem.size, st.mem.token = len(heads), ""
+	st.mem.heads = make(map[engine.Ref]engine.Etag, len(heads))
+	for _, h := range heads {
+		st.mem.heads[h.Ref] = h.Etag
+	}
+	return heads, nil
+}
+
+func (st *Storage) listOnce(ctx context.Context) ([]engine.Head, error) {
 	const op = "list"
 	var heads []engine.Head
 	index := map[engine.Ref]int{}
@@ -72,17 +87,7 @@ func (st *Storage) list(ctx context.Context) ([]engine.Head, error) {
 	if err == nil && !own {
 		err = failf(engine.ServerNonconforming, op, st.url, "the server's list does not name the collection itself, so it proves nothing")
 	}
-	if err != nil {
-		return nil, err
-	}
-	st.mem.mu.Lock()
-	defer st.mem.mu.Unlock()
-	st.mem.size, st.mem.token = len(heads), ""
-	st.mem.heads = make(map[engine.Ref]engine.Etag, len(heads))
-	for _, h := range heads {
-		st.mem.heads[h.Ref] = h.Etag
-	}
-	return heads, nil
+	return heads, err
 }
 
 // listed is the etag that an item had in the last list, for servers that give
