@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,13 +182,4 @@ func (o observed) Close() error {
 	return err
 }
 
-// environment is what a plugin gets of ours: where things are, and no more.
-func (p *plugins) environment() []string {
-	env := []string{"HOME=" + p.dirs.home, "DAVBUS_PLUGIN=1"}
-	for _, name := range []string{"PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS"} {
-		if v, ok := os.LookupEnv(name); ok {
-			env = append(env, name+"="+v)
-		}
-	}
-	return env
-}
+func (p *plugins) environment() []string { return plugin.Environment(p.dirs.home) }

@@ -104,6 +104,21 @@ func TestATodoTxtFileIsKeptInStepWithAFolder(t *testing.T) {
 	}
 }
 
+// A plugin that is installed while davbusd runs is there after a reload.
+func TestAPluginThatIsInstalledIsThereAfterAReload(t *testing.T) {
+	d := home(t)
+	d.start()
+	if _, err := d.c.Parameters(t.Context(), "plugin:todotxt"); err == nil {
+		t.Fatal("it is there already")
+	}
+	d.installPlugin("todotxt")
+	if _, err := d.c.Reload(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	d.account("todo", "plugin:todotxt", "path", filepath.Join(d.Dir, "todo.txt"))
+	d.pluginState("todotxt", "activatable")
+}
+
 func TestAPluginThatFailsHarmsNobodyElse(t *testing.T) {
 	d := home(t)
 	d.installPlugin("todotxt")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 // that keep accounts now.
 type plugins struct {
 	faults  []pluginFault
+	where   []string // the folders that descriptions lie below
 	dirs    dirs
 	changed chan struct{} // of one place: how a plugin stands may have changed
 	backoff time.Duration // before the second start; it doubles
@@ -55,7 +57,7 @@ type pluginKeeper interface {
 func newPlugins(d dirs, where []string) *plugins {
 	files, faults := findPlugins(where)
 	return &plugins{
-		files: files, faults: faults, dirs: d, changed: make(chan struct{}, 1), backoff: time.Second,
+		files: files, faults: faults, where: where, dirs: d, changed: make(chan struct{}, 1), backoff: time.Second,
 		strikes: map[engine.AccountID][]time.Time{}, kept: map[*kept]bool{}, registered: map[string]*registration{}, tickets: map[string]*ticket{},
 	}
 }
@@ -66,6 +68,29 @@ func (p *plugins) attach(n notes, k pluginKeeper, l *log) {
 	for _, f := range p.faults {
 		l.fault("the plugin described in "+f.path+" cannot be used", f.err)
 	}
+}
+
+// look reads the descriptions again: plugins that were installed meanwhile are
+// there, and what is opened from now on follows those that were changed.
+func (p *plugins) look() {
+	files, faults := findPlugins(p.where)
+	for _, f := range faults {
+		p.log.fault("the plugin described in "+f.path+" cannot be used", f.err)
+	}
+	for id, f := range files {
+		p.mu.Lock()
+		old, known := p.files[id]
+		f.onBus, f.met = old.onBus, old.met
+		p.files[id] = f
+		p.mu.Unlock()
+		if known && reflect.DeepEqual(f, old) {
+			continue
+		}
+		if err := p.keeper.SetKind("plugin:"+id, p.kind(id, f)); err != nil {
+			p.log.fault("the plugin "+id+" cannot be used", err)
+		}
+	}
+	p.touch()
 }
 
 // touch has the bus look how the plugins stand. It does not wait.

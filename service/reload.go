@@ -17,6 +17,9 @@ const (
 
 // reload reads the configuration again: all of it or none.
 func (p *program) reload(dryRun bool) ([]string, error) {
+	if !dryRun {
+		p.plugins.look()
+	}
 	var cfg config.Config
 	changed, err := p.keeper.Reconfigure(func() (keeper.Reading, error) {
 		var err error

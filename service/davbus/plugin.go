@@ -44,6 +44,7 @@ func (c *pluginListCmd) Run(r *runtime) error {
 
 type pluginCheckCmd struct {
 	Param    []string      `sep:"none" placeholder:"NAME=VALUE" help:"A parameter of the account; may be repeated. true, false, whole numbers and JSON lists are taken as such."`
+	Secret   string        `placeholder:"NAME" help:"A secret parameter that the plugin asks for; its value is asked for, or is the first line of standard input."`
 	ReadOnly bool          `help:"Write nothing. Otherwise one item is made and removed."`
 	Timeout  time.Duration `default:"10s" help:"How long each call may take."`
 	Command  []string      `arg:"" passthrough:"" help:"The program and its arguments."`
@@ -74,7 +75,15 @@ func (c *pluginCheckCmd) Run(r *runtime) error {
 	if r.json {
 		return usageError("this command prints no JSON")
 	}
-	if check.Run(r.ctx, check.Options{Argv: argv, Params: params, ReadOnly: c.ReadOnly, Timeout: c.Timeout}, r.out) > 0 {
+	secrets := map[string]string{}
+	if c.Secret != "" {
+		value, err := readSecretLine(c.Secret)
+		if err != nil {
+			return err
+		}
+		secrets[c.Secret] = string(value)
+	}
+	if check.Run(r.ctx, check.Options{Argv: argv, Params: params, Secrets: secrets, ReadOnly: c.ReadOnly, Timeout: c.Timeout}, r.out) > 0 {
 		r.code = exitFailed
 	}
 	return nil

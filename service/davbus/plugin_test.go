@@ -16,7 +16,8 @@ func TestAPluginIsCheckedWithoutADaemon(t *testing.T) {
 		{[]string{"plugin", "check", "--param", "path=x", "--", "/no/such/program", "--its-own-option"}, exitFailed, "BROKEN  it starts"},
 		{[]string{"plugin", "check", "--param", "path", "/no/such/program"}, exitUsage, "NAME=VALUE"},
 		{[]string{"plugin", "check", "--"}, exitUsage, "davbus"},
-		{[]string{"plugin", "list"}, exitFailed, "davbus:"}, // which does need it
+		{[]string{"plugin", "check", "--secret", "password", "/no/such/program"}, exitUsage, "no password"}, // nothing stands in standard input
+		{[]string{"plugin", "list"}, exitFailed, "davbus:"},                                                 // which does need it
 	} {
 		var out strings.Builder
 		if code := run(t.Context(), c.args, &out, &out); code != c.code || !strings.Contains(out.String(), c.said) {

@@ -19,6 +19,17 @@ type Limits struct {
 	Processes uint64 // of the user; 0: not limited
 }
 
+// Environment is what a child gets of ours: where things are, and no more.
+func Environment(home string) []string {
+	env := []string{"HOME=" + home, "DAVBUS_PLUGIN=1"}
+	for _, name := range []string{"PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
 // grace is how long a child may take to end by itself.
 const grace = 2 * time.Second
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,11 +24,13 @@ import (
 // Options say what is tried.
 type Options struct {
 	Argv     []string
-	Env      []string // the whole environment; nil: that of this process
+	Env      []string // the whole environment; nil: that which davbusd gives a plugin
 	Params   engine.Params
 	Secrets  map[string]string
 	ReadOnly bool          // write nothing
 	Timeout  time.Duration // for each call; default 10 s
+
+	dir string // where it is started; "" is the root folder
 }
 
 // A verdict is what came of one rule.
@@ -60,7 +63,8 @@ func Run(ctx context.Context, o Options, out io.Writer) (broken int) {
 		}
 	}
 	if o.Env == nil {
-		o.Env = append(os.Environ(), "DAVBUS_PLUGIN=1")
+		home, _ := os.UserHomeDir() // without one, davbusd does not run either
+		o.Env, o.dir = plugin.Environment(home), home
 	}
 	c := &checker{opt: o, tell: func(v verdict) {
 		if v.err == nil {
@@ -68,6 +72,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (broken int) {
 			return
 		}
 		fmt.Fprintf(out, "BROKEN  %s\n        %v\n", v.rule, v.err)
+		if what := advice(v.err); what != "" {
+			fmt.Fprintf(out, "        %s\n", what)
+		}
 	}}
 	c.all(ctx)
 	if c.failed == 0 {
@@ -79,6 +86,20 @@ func Run(ctx context.Context, o Options, out io.Writer) (broken int) {
 		fmt.Fprintln(out, "it wrote: "+line)
 	}
 	return c.failed
+}
+
+// advice says what to do, where the error alone may not be enough.
+func advice(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "not a JSON object"):
+		return "Standard output is for the lines of the protocol alone: print everything else to standard error."
+	case engine.IsKind(err, engine.Timeout):
+		return "Read standard input line by line, answer each line that has an \"id\", and flush standard output after each answer."
+	case engine.IsKind(err, engine.PluginGone):
+		return "What it wrote to standard error before it ended stands below, if anything."
+	}
+	return ""
 }
 
 // rule tries one rule and tells whether it was kept.
@@ -128,7 +149,7 @@ func (c *checker) open() *remote.Source {
 	return remote.New(remote.Options{Account: "check", Params: c.opt.Params, Host: &host{c: c, state: map[string]string{}},
 		Dial: func(_ context.Context, to *remote.Source) (remote.Caller, error) {
 			conn, err := plugin.Start(plugin.Options{Notify: to.Notify, Handle: to.Handle, Timeouts: timeouts,
-				Argv: c.opt.Argv, Env: c.opt.Env, Stderr: c.stderr.add})
+				Argv: c.opt.Argv, Env: c.opt.Env, Dir: c.opt.dir, Stderr: c.stderr.add})
 			if err != nil {
 				return nil, err
 			}

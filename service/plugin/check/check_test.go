@@ -169,6 +169,9 @@ func TestABadPluginIsToldWhatItDoesWrong(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			broken, said := try(t, how)
+			if how == "garbage" && !strings.Contains(said, "to standard error") {
+				t.Errorf("it is not told what to do:\n%s", said)
+			}
 			found := false
 			for line := range strings.Lines(said) {
 				found = found || strings.HasPrefix(line, "BROKEN") && strings.Contains(line, rule)
@@ -186,7 +189,7 @@ func TestAPluginThatHangsIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if broken := Run(t.Context(), Options{Argv: []string{self}, Env: []string{"CHECK_TEST=deaf", "GORACE=atexit_sleep_ms=0"}, Timeout: 200 * time.Millisecond}, &out); broken == 0 || !strings.Contains(out.String(), "did not answer") {
+	if broken := Run(t.Context(), Options{Argv: []string{self}, Env: []string{"CHECK_TEST=deaf", "GORACE=atexit_sleep_ms=0"}, Timeout: 200 * time.Millisecond}, &out); broken == 0 || !strings.Contains(out.String(), "did not answer") || !strings.Contains(out.String(), "flush standard output") {
 		t.Errorf("%d broken:\n%s", broken, out.String())
 	}
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,7 +88,7 @@ func (c *checker) sends(ctx context.Context, line string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.opt.Argv[0], c.opt.Argv[1:]...)
-	cmd.Env, cmd.Dir = c.opt.Env, "/"
+	cmd.Env, cmd.Dir = c.opt.Env, cmp.Or(c.opt.dir, "/")
 	cmd.WaitDelay = time.Second
 	cmd.Stdin = strings.NewReader(line + "\n")
 	var out strings.Builder

@@ -143,7 +143,7 @@ func is(ctx context.Context, s storage, h engine.Head, summary string) error {
 			return err
 		}
 		if got := item.Read(it.Text).Summary; got != summary {
-			return fmt.Errorf("its summary is %q; it must be %q", got, summary)
+			return fmt.Errorf("its summary is %q; it must be %q: where the storage rewrites a text, the answer to commit has that text, and the summary stays", got, summary)
 		}
 		return nil
 	}
