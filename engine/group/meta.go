@@ -142,29 +142,34 @@ func (r *run) metas(ctx context.Context) map[*member]engine.Meta {
 }
 
 func (r *run) syncKey(ctx context.Context, key engine.MetaKey, sides []metaSide, agreed *ledger.Meta) error {
-	target, losers := r.metaTarget(key, sides, agreed)
+	target, known := r.metaTarget(key, sides, agreed)
 	if target == nil {
 		return nil
 	}
+	kept, err := r.keepMeta(key, sides, *target, known)
+	if err != nil {
+		return err
+	}
 	var store []ledger.Meta
-	for _, s := range sides {
-		if m := r.bringMeta(ctx, key, s, *target); m != nil && (s.mark == nil || *m != *s.mark) {
-			store = append(store, *m)
+	var vain []int64 // versions of what was not overwritten
+	for i, s := range sides {
+		m, err := r.bringMeta(ctx, key, s, *target)
+		if s.mark == nil || m != *s.mark {
+			store = append(store, m)
+		}
+		if kept[i] != 0 && err != nil && refused(err) {
+			vain = append(vain, kept[i])
 		}
 	}
 	if a := (ledger.Meta{Key: key, Present: target.present, Value: target.text}); agreed == nil || a != *agreed {
 		store = append(store, a)
 	}
-	if len(store) == 0 && len(losers) == 0 {
+	if len(store)+len(vain) == 0 {
 		return nil
 	}
 	return r.set.Do(func(c *ledger.Change) error {
-		for _, s := range losers {
-			id, err := c.Text([]byte(s.now.text))
-			if err != nil {
-				return err
-			}
-			if _, err := c.Keep(engine.Version{Member: s.m.ID, Item: string(key), Job: r.opt.Job, Reason: "conflict"}, id); err != nil {
+		for _, id := range vain {
+			if err := c.Unkeep(id); err != nil {
 				return err
 			}
 		}
@@ -177,41 +182,70 @@ func (r *run) syncKey(ctx context.Context, key engine.MetaKey, sides []metaSide,
 	})
 }
 
-// metaTarget is the value that all are to have; nil if there is nothing to do.
-// A new value wins over a removal, and the first member over the others.
-func (r *run) metaTarget(key engine.MetaKey, sides []metaSide, agreed *ledger.Meta) (*value, []metaSide) {
+// keepMeta puts into history, before it is overwritten, what whoever gave the new
+// value had not seen. It tells under which number, side by side.
+func (r *run) keepMeta(key engine.MetaKey, sides []metaSide, target, known value) ([]int64, error) {
+	kept := make([]int64, len(sides))
+	var losers []int
+	for i, s := range sides {
+		if s.now.present && !s.now.same(key, target) && !s.stays() && !s.now.same(key, known) {
+			losers = append(losers, i)
+		}
+	}
+	if len(losers) == 0 {
+		return kept, nil
+	}
+	return kept, r.set.Do(func(c *ledger.Change) error {
+		for _, i := range losers {
+			id, err := c.Text([]byte(sides[i].now.text))
+			if err != nil {
+				return err
+			}
+			if kept[i], err = c.Keep(engine.Version{Member: sides[i].m.ID, Item: string(key), Job: r.opt.Job, Reason: "conflict"}, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// metaTarget is the value that all are to have; nil if there is nothing to do. A
+// new value wins over a removal, and the first member over the others. What the
+// winner had seen before is the second result.
+func (r *run) metaTarget(key engine.MetaKey, sides []metaSide, agreed *ledger.Meta) (target *value, known value) {
 	if r.rules.From != "" {
 		for _, s := range sides {
 			if s.m.ID == r.rules.From {
-				return &s.now, nil
+				return &s.now, s.before()
 			}
 		}
-		return nil, nil
+		return nil, known
 	}
 	var winner *metaSide
-	var changed []metaSide
 	for _, s := range sides {
-		if s.changed(key, agreed) {
-			changed = append(changed, s)
-			if winner == nil || s.now.present && !winner.now.present {
-				winner = &s
-			}
+		if s.changed(key, agreed) && (winner == nil || s.now.present && !winner.now.present) {
+			winner = &s
 		}
 	}
-	if winner == nil {
-		if agreed == nil {
-			return nil, nil
-		}
-		return &value{agreed.Present, agreed.Value}, nil
+	switch {
+	case winner != nil:
+		return &winner.now, winner.before()
+	case agreed == nil:
+		return nil, known
 	}
-	var losers []metaSide
-	for _, s := range changed {
-		if s.now.present && !s.now.same(key, winner.now) {
-			losers = append(losers, s)
-		}
-	}
-	return &winner.now, losers
+	return &value{agreed.Present, agreed.Value}, known
 }
+
+// before is what a member's property was when it was last in step.
+func (s metaSide) before() value {
+	if s.mark == nil {
+		return value{}
+	}
+	return value{s.mark.Present, s.mark.Value}
+}
+
+// stays tells that a member is not written to.
+func (s metaSide) stays() bool { return s.m.ReadOnly || s.m.err != nil }
 
 // changed tells whether a member's value is news. One that never was in step and
 // has none is waiting to be given one.
@@ -222,28 +256,28 @@ func (s metaSide) changed(key engine.MetaKey, agreed *ledger.Meta) bool {
 	return s.now.present && (agreed == nil || !s.now.same(key, value{agreed.Present, agreed.Value}))
 }
 
-// bringMeta gives a member the value and tells what its mark is then; nil to
-// leave it as it was.
-func (r *run) bringMeta(ctx context.Context, key engine.MetaKey, s metaSide, target value) *ledger.Meta {
+// bringMeta gives a member the value and tells what its mark is then, and why it did
+// not take it.
+func (r *run) bringMeta(ctx context.Context, key engine.MetaKey, s metaSide, target value) (ledger.Meta, error) {
 	mark := ledger.Meta{Member: s.m.ID, Identity: s.m.Identity, Key: key, Present: s.now.present, Value: s.now.text}
-	if s.now.same(key, target) || s.m.ReadOnly || s.m.err != nil {
-		return &mark
+	if s.now.same(key, target) || s.stays() {
+		return mark, nil
 	}
 	err := s.storage.SetMeta(s.m.counting(ctx), key, target.text, target.present)
 	switch {
 	case err == nil:
 		mark.Present, mark.Value = target.present, target.text
 		s.m.wrote(key, s.had, target)
-		return &mark
+		return mark, nil
 	case engine.IsKind(err, engine.NotSupported):
 		mark.Unkept = true
-		return &mark
+		return mark, err
 	case endsMember(err):
 		s.m.end(err)
 	default:
 		r.complain(s.m, "m:"+string(key), string(key), "", err)
 	}
-	return s.mark
+	return mark, err // what it had was heard, and is no news to the next run
 }
 
 // wrote remembers for those who listen what a member's properties became.

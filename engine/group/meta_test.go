@@ -2,6 +2,7 @@ package group_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/davserver/davtest"
 	"davbus.org/davbus/engine/group"
+	"davbus.org/davbus/engine/storage/memory"
 )
 
 // both says that a property has one value at both members; "" for none.
@@ -72,6 +74,54 @@ func TestScenario84AClashIsTheFirstMembersAndTheOtherIsKept(t *testing.T) {
 			t.Errorf("kept %q %v", text, err)
 		}
 	})
+}
+
+// What is overwritten stands in history first, whoever rules, and whoever was away
+// when it was decided.
+func TestAPropertyThatNobodySawIsKeptBeforeItIsOverwritten(t *testing.T) {
+	w := newWorld(t, 3)
+	kept := func(at engine.MemberID, want ...string) {
+		t.Helper()
+		versions, err := w.ledger.Versions(at, "color", 0, 10)
+		var got []string
+		for _, v := range versions {
+			text, e := w.ledger.VersionText(v.ID)
+			got, err = append(got, string(text)), e
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: kept %v, want %v (%v)", at, got, want, err)
+		}
+	}
+	w.rules.From = "b/cal"
+	w.places[1].EditMeta(engine.MetaColor, "#000001", true)
+	w.sync()
+	w.places[0].EditMeta(engine.MetaColor, "#000002", true)
+	w.stores[0].Before = func(c memory.Call) error {
+		if c.Name == "set-meta" {
+			kept("a/cal", "#000002")
+		}
+		return nil
+	}
+	w.sync()
+	w.both(engine.MetaColor, "#000001")
+	kept("a/cal", "#000002")
+	w.rules.From = ""
+	late := w.members[2].Storage
+	w.members[2].Storage = nil
+	w.stores[1].EditMeta(engine.MetaColor, "#000003", true)
+	w.stores[0].Before = func(c memory.Call) error {
+		if c.Name == "set-meta" {
+			return engine.Fail(engine.Forbidden, "set", "color", "not now")
+		}
+		return nil
+	}
+	w.stores[0].EditMeta(engine.MetaColor, "", false)
+	w.sync()
+	kept("a/cal", "#000002")
+	w.stores[0].Before, w.members[2].Storage = nil, late
+	w.sync()
+	w.both(engine.MetaColor, "#000003")
+	kept("c/cal", "#000001")
 }
 
 func TestAPropertyThatAMemberCannotKeepIsAskedOnce(t *testing.T) {

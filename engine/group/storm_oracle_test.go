@@ -23,6 +23,9 @@ type taken struct {
 }
 
 func values(text string) string {
+	if !strings.HasPrefix(text, "BEGIN:") {
+		return text // a property of the collection
+	}
 	uid, v := read([]byte(text))
 	return fmt.Sprint(uid, v)
 }
@@ -51,7 +54,7 @@ func read(text []byte) (uid string, p props) {
 // plain tells that nobody rules, and that no text moves to another UID: then
 // nothing may be lost to anybody.
 func (s *storm) plain() bool {
-	return s.rules.Policy != "keep-both" && s.rules.From == "" && !s.rules.RevertReadOnly && s.rules.Policy != "member" && s.rules.Policy != "newest"
+	return s.rules.Policy != "keep-both" && s.rules.From == "" && !s.rules.RevertReadOnly && !slices.Contains([]string{"member", "newest", "command"}, s.rules.Policy)
 }
 
 // seen tells whether every value of old is in new, or was replaced on the way.
@@ -141,6 +144,7 @@ func (s *storm) untold() string {
 				return err.Error()
 			}
 			kept[taken{p.member.ID, values(string(text))}] = true
+			kept[taken{"", string(text)}] = true
 		}
 	}
 	for _, x := range s.taken {
@@ -207,7 +211,7 @@ func (s *storm) unquiet() string {
 		return err.Error()
 	}
 	for i, p := range s.spies {
-		if c := p.Counts(); c.Writes() > 0 || c.Fetched > 0 && !p.NoEtags {
+		if c := p.Counts(); c.Writes()+c.SetMeta > 0 || c.Fetched > 0 && !p.NoEtags {
 			return fmt.Sprintf("I3: a run with nothing to do did something at %d: %+v", i, c)
 		}
 	}

@@ -49,7 +49,8 @@ type storm struct {
 	trace    []string
 	broken   string
 	taken    []taken // what the engine destroyed: all of it must be in history
-	history  uint64  // the newest version of the storm before
+	metas    *metas
+	history  uint64 // the newest version of the storm before
 }
 
 // A house is where the storms of one bubble take place, one after the other: it
@@ -96,7 +97,7 @@ func (h *house) commit() error {
 func (h *house) newStorm(t testing.TB, seed uint64, otherClock bool) *storm {
 	time.Sleep(time.Until(time.Now().Add(time.Hour).Truncate(time.Second))) // at a full second
 	r := rand.New(rand.NewPCG(seed, 11))
-	s := &storm{t: t, house: h, r: r, seed: seed, began: time.Now(), life: h.lives, before: map[int]int{}, let: map[string][]props{}}
+	s := &storm{t: t, house: h, r: r, seed: seed, began: time.Now(), life: h.lives, metas: newMetas(seed), before: map[int]int{}, let: map[string][]props{}}
 	if otherClock {
 		s.jumps = rand.New(rand.NewPCG(seed, 13))
 	}
@@ -128,6 +129,9 @@ func (h *house) newStorm(t testing.TB, seed uint64, otherClock bool) *storm {
 		s.rules.RevertReadOnly = true
 	}
 	s.rules.Prefer = s.spies[r.IntN(n)].member.ID
+	if s.metas.r.IntN(16) == 0 {
+		s.rules.Policy, s.rules.Command = "command", []string{"cp"} // settles what two members dispute
+	}
 	s.history = s.newest()
 	return s
 }
@@ -193,6 +197,9 @@ func (s *storm) rage() {
 		s.mu.Lock()
 		for range s.r.IntN(6) {
 			s.edit(s.spies[s.r.IntN(len(s.spies))], s.r)
+		}
+		for range s.metas.r.IntN(4) {
+			s.editMeta()
 		}
 		s.mu.Unlock()
 		for _, p := range s.spies {
@@ -283,7 +290,7 @@ func (s *storm) calmDown() string {
 			return fmt.Sprintf("after %d calm runs it still moves: %+v", runs, last.Set)
 		}
 	}
-	for _, check := range []func() string{s.unequal, s.untold, s.unquiet, s.unmatched} {
+	for _, check := range []func() string{s.unequal, s.unlike, s.untold, s.unquiet, s.unmatched} {
 		if broken := check(); broken != "" {
 			return broken
 		}

@@ -79,7 +79,7 @@ func (c *Change) Intend(i *Intent, v engine.Version) error {
 // its entry in history back.
 func (c *Change) Settle(i Intent, made bool) error {
 	if !made && i.History != 0 {
-		if err := c.exec(`DELETE FROM history WHERE id = ?`, i.History); err != nil {
+		if err := c.Unkeep(i.History); err != nil {
 			return err
 		}
 	}

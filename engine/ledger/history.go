@@ -17,6 +17,11 @@ func (t *tx) Keep(v engine.Version, text TextID) (int64, error) {
 		bytesOf(v.Member), bytesOf(v.UID), bytesOf(v.Item), micros(v.Replaced), v.Job, v.Reason, text)
 }
 
+// Unkeep takes a version out of history: what it was about was not overwritten.
+func (t *tx) Unkeep(version int64) error {
+	return t.exec(`DELETE FROM history WHERE id = ?`, version)
+}
+
 // Keep puts a text into history before something outside a run overwrites it.
 func (l *Ledger) Keep(v engine.Version, text []byte) error {
 	return fail("keep a version in", l.do(func(t *tx) error {
