@@ -34,16 +34,23 @@ func newSite(t testing.TB, quirk davtest.Fault) *site {
 	s := &site{t: t, server: davtest.New(t, davtest.Options{}), quirk: quirk, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	s.remote = s.server.Calendar("cal")
 	s.local = &memory.Storage{Sum: func(text []byte) engine.Sum { return item.Sum(text) }}
+	s.another()
 	var err error
-	if s.src, err = dav.New(dav.Options{URL: s.server.URL + "/", Client: s.server.Client(t).Transport}); err != nil {
-		t.Fatal(err)
-	}
 	if s.ledger, err = ledger.OpenMemory(func() time.Time { return s.now }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.ledger.Close() })
 	s.heal()
 	return s
+}
+
+// another is a source that remembers nothing, as after a restart.
+func (s *site) another() {
+	s.t.Helper()
+	var err error
+	if s.src, err = dav.New(dav.Options{URL: s.server.URL + "/", Client: s.server.Client(s.t).Transport}); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // heal leaves the server only what it is always like.

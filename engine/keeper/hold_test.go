@@ -131,7 +131,7 @@ func TestWhenTheNetworkReturnsWhatWasOfflineIsTriedSoon(t *testing.T) {
 func TestAScheduleThatWaitsForTheNetworkIsNotIdle(t *testing.T) {
 	for interval, idle := range map[uint32]bool{3600: false, 0: true} {
 		bubble(t, func(r *rig) {
-			r.blind = true
+			r.wrap = func(s *memory.Source) engine.Source { return struct{ engine.Source }{s} }
 			r.scheduled(every(interval))
 			r.k.Begin()
 			r.after(time.Minute)

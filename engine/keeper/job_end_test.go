@@ -1,7 +1,9 @@
 package keeper
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +52,59 @@ func TestCancelStopsAtAnItemAndEndsAWaitingJobAtOnce(t *testing.T) {
 			t.Errorf("%d items after the next run, want 20", n)
 		}
 	})
+}
+
+// A writing source asks somebody before each write.
+type writingSource struct {
+	*memory.Source
+	during func(context.Context)
+}
+
+type writingStorage struct {
+	*memory.Storage
+	during func(context.Context)
+}
+
+func (s writingSource) Open(c engine.Collection) (engine.Storage, error) {
+	st, err := s.Source.Open(c)
+	if err != nil {
+		return nil, err
+	}
+	return writingStorage{st.(*memory.Storage), s.during}, nil
+}
+
+func (s writingStorage) Apply(ctx context.Context, writes []engine.Write) iter.Seq2[int, engine.Outcome] {
+	s.during(ctx)
+	return s.Storage.Apply(ctx, writes)
+}
+
+// A job that is asked to stop makes the write under way; by force it breaks it off.
+func TestAForcedCancelBreaksTheWriteOff(t *testing.T) {
+	for _, force := range []bool{false, true} {
+		bubble(t, func(r *rig) {
+			broken := false
+			r.wrap = func(s *memory.Source) engine.Source {
+				return writingSource{s, func(ctx context.Context) {
+					for id := range r.k.Snapshot().Jobs {
+						if err := r.k.Cancel(id, force); err != nil {
+							t.Error(err)
+						}
+					}
+					select {
+					case <-ctx.Done():
+						broken = true
+					case <-time.After(time.Minute):
+					}
+				}}
+			}
+			a, b := r.pair()
+			a.Put("1.ics", event("1", "1"))
+			r.sync("g", engine.Cancel)
+			if n := len(b.Texts()); broken != force || (n == 0) != force {
+				t.Errorf("force %v: the write was broken off: %v; %d items are there", force, broken, n)
+			}
+		})
+	}
 }
 
 func TestATimeoutEndsAJobWithItsOwnError(t *testing.T) {

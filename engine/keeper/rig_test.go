@@ -29,11 +29,11 @@ type rig struct {
 	path    string
 	sources map[engine.AccountID]*memory.Source
 	openErr map[engine.AccountID]error
-	blind   bool // no source notices anything by itself
 	opened  map[engine.AccountID]int
 	secrets *fakeSecrets
 	store   *fakeStore
 	found   []engine.Params
+	wrap    func(*memory.Source) engine.Source // nil for none
 	mend    func(context.Context, engine.AccountID, engine.Failure) bool
 
 	stop   context.CancelFunc
@@ -72,8 +72,8 @@ func (r *rig) kinds() Kinds {
 			if r.sources[cfg.ID] == nil {
 				r.sources[cfg.ID] = &memory.Source{}
 			}
-			if r.blind {
-				return struct{ engine.Source }{r.sources[cfg.ID]}, nil
+			if r.wrap != nil {
+				return r.wrap(r.sources[cfg.ID]), nil
 			}
 			return r.sources[cfg.ID], nil
 		},

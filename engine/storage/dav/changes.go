@@ -30,9 +30,9 @@ func (st *Storage) Changes(ctx context.Context, since engine.Token) (engine.Delt
 		return engine.Delta{}, err
 	}
 	if since != "" && (err != nil || st.suspicious(since, d)) {
-		texts := d.Texts
+		before := d
 		if d, err = st.changes(ctx, "", false); err == nil {
-			d.Texts = texts
+			d.Texts = still(before, d)
 		}
 	}
 	if err == nil && d.Full && len(d.Changed) == 0 {
@@ -43,6 +43,22 @@ func (st *Storage) Changes(ctx context.Context, since engine.Token) (engine.Delt
 	}
 	st.learn(since, d)
 	return d, nil
+}
+
+// still is what an earlier answer brought along that a later one has not overtaken:
+// a text beside the etag of a newer one would be the licence to overwrite that.
+func still(before, now engine.Delta) map[engine.Ref][]byte {
+	texts := map[engine.Ref][]byte{}
+	etags := make(map[engine.Ref]engine.Etag, len(now.Changed))
+	for _, h := range now.Changed {
+		etags[h.Ref] = h.Etag
+	}
+	for _, h := range before.Changed {
+		if text, here := before.Texts[h.Ref]; here && etags[h.Ref] == h.Etag {
+			texts[h.Ref] = text
+		}
+	}
+	return texts
 }
 
 // withTexts asks for texts along with the changes, and without where the server

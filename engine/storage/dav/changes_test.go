@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -50,6 +51,29 @@ func TestOneRequestBringsEverythingFirstAndThenWhatChanged(t *testing.T) {
 	s.ResetLog()
 	if d2 := changes(t, st, d.Token); len(d2.Changed)+len(d2.Gone) != 0 || d2.Token != d.Token || s.Count() != 1 {
 		t.Errorf("nothing changed: %+v by %s", d2, methods(s))
+	}
+}
+
+// A list that is asked for again may know a newer version than the text that came
+// along with the first.
+func TestATextIsNeverToldBesideTheEtagOfANewerOne(t *testing.T) {
+	s, m, st, _ := filled(t, 5, davtest.Options{})
+	token := changes(t, st, "").Token
+	st = open(t, source(t, s, davtest.Options{}), "cal") // which remembers nothing, and asks twice
+	m.Put("e0001.ics", event("e0001", "two"))
+	m.Put("e0002.ics", event("e0002", "two"))
+	s.When(1, func(r davtest.Request) bool { return r.Method == "REPORT" }, davtest.Change(func(w http.ResponseWriter, _ *http.Request, a *httptest.ResponseRecorder) {
+		m.Put("e0001.ics", event("e0001", "three"))
+		w.WriteHeader(a.Code)
+		w.Write(a.Body.Bytes())
+	}))
+	s.ResetLog()
+	d := changes(t, st, token)
+	if _, told := d.Texts["e0001.ics"]; told || !d.Full || s.Count("REPORT") != 2 {
+		t.Errorf("told %q, full %v, by %s", d.Texts["e0001.ics"], d.Full, methods(s))
+	}
+	if string(d.Texts["e0002.ics"]) != string(event("e0002", "two")) {
+		t.Errorf("what did not move is asked for again: %q", d.Texts)
 	}
 }
 
