@@ -34,6 +34,9 @@ func (m *metas) of(s engine.MetaStorage) engine.Meta {
 // editMeta is what a person does to a property of a collection.
 func (s *storm) editMeta() {
 	m := s.metas
+	if s.own != nil {
+		return // these storms are about UIDs
+	}
 	p, key := s.spies[m.r.IntN(len(s.spies))], engine.MetaKeys[m.r.IntN(len(engine.MetaKeys))]
 	has := m.of(p.Storage)
 	old, there := has[key]

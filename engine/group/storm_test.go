@@ -129,7 +129,7 @@ func (h *house) newStorm(t testing.TB, seed uint64, otherClock bool) *storm {
 		s.rules.RevertReadOnly = true
 	}
 	s.rules.Prefer = s.spies[r.IntN(n)].member.ID
-	if s.metas.r.IntN(16) == 0 {
+	if s.metas.r.IntN(16) == 0 && s.own == nil {
 		s.rules.Policy, s.rules.Command = "command", []string{"cp"} // settles what two members dispute
 	}
 	s.history = s.newest()
