@@ -50,6 +50,8 @@ var sayings = []struct{ what, v3, v4 string }{
 		"ADR;TYPE=home:;;1 Way;Wien;;1010;\r\nLABEL;TYPE=home:1 Way\\nWien\\, \\\"A\\\""},
 	{"a label in its address", "ADR;TYPE=home:;;1 Way;Wien;;1010;\r\nLABEL;TYPE=home:1 Way\\n1010 Wien\\, AT",
 		"ADR;TYPE=home;LABEL=\"1 Way\\n1010 Wien, AT\":;;1 Way;Wien;;1010;"},
+	{"labels of two addresses", "ADR;TYPE=home:;;1 Way;;;;\r\nADR;TYPE=work:;;2 Ways;;;;\r\nLABEL;TYPE=work:Two\r\nLABEL;TYPE=home:One",
+		"ADR;TYPE=home;LABEL=One:;;1 Way;;;;\r\nADR;TYPE=work;LABEL=Two:;;2 Ways;;;;"},
 	{"the order of a name", "N:van der Harten;Rene;;;\r\nSORT-STRING:Harten\\,Rene", "N;SORT-AS=\"Harten,Rene\":van der Harten;Rene;;;"},
 }
 
