@@ -76,7 +76,7 @@ func (b *bench) serve() {
 }
 
 func (b *bench) call(p dbus.ObjectPath, method string, args ...any) ([]any, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c := b.client.Object("", p).CallWithContext(ctx, method, 0, args...)
 	return c.Body, c.Err
@@ -241,7 +241,7 @@ func served() map[string]dbus.ObjectPath {
 // order.
 func (b *bench) find(full string) *dbus.Signal {
 	b.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		select {
 		case s := <-b.signals:

@@ -29,7 +29,7 @@ func (b *bench) hand(to string, metadata dict) (kept *net.UnixConn, err error) {
 
 // ended tells whether nobody holds the other end of a socket.
 func ended(c *net.UnixConn) bool {
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	_, err := c.Read(make([]byte, 1))
 	return errors.Is(err, io.EOF)
 }

@@ -71,7 +71,7 @@ func (w *wire) send(p dbus.ObjectPath, method string, args ...any) uint32 {
 // "JobNew /org/…".
 func (w *wire) next() (string, *dbus.Message) {
 	w.t.Helper()
-	w.socket.SetReadDeadline(time.Now().Add(20 * time.Second))
+	w.socket.SetReadDeadline(time.Now().Add(30 * time.Second))
 	m, err := dbus.DecodeMessage(w.in)
 	if err != nil {
 		w.t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 // do carries out one command of somebody who is not on the bus.
 func do(t *testing.T, c *Local, method, params string) (map[string]any, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	finish, known := c.Begin(ctx, method, json.RawMessage(params))
 	if !known {

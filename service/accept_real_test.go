@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"davbus.org/davbus/dbusapi/client"
 	"davbus.org/davbus/engine"
@@ -322,13 +321,13 @@ func TestAnEditGoesOutWithinSecondsAndOneComesInAtTheNextInterval(t *testing.T) 
 		}
 		return all
 	}
-	if !lab.Within(15*time.Second, func() bool { return strings.Contains(served(), "Written by hand") }) {
+	if !lab.Within(patience, func() bool { return strings.Contains(served(), "Written by hand") }) {
 		t.Error("an edit in the folder did not reach the server")
 	}
 	if c := d.ask(server, "PUT", server.Calendar+"cal/there.ics", vevent("there", "Written there")); c != 201 {
 		t.Fatal(c)
 	}
-	if !lab.Within(15*time.Second, func() bool { return strings.Contains(d.files("pim/cal"), "Written there") }) {
+	if !lab.Within(patience, func() bool { return strings.Contains(d.files("pim/cal"), "Written there") }) {
 		t.Error("a change on the server did not arrive")
 	}
 }

@@ -95,7 +95,7 @@ func TestRealU8SubscriberSeesAccountsComeAndGo(t *testing.T) {
 			if u.Event != nil && strings.Contains(string(u.Event.Data), "InterfacesAdded") && strings.Contains(string(u.Event.Data), "account/here") {
 				return
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("nobody told of the account")
 		}
 	}

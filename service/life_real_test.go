@@ -59,7 +59,7 @@ func TestQuitAnswersFirstAndThenLeaves(t *testing.T) {
 	select {
 	case err := <-d.ended:
 		d.must(err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("it does not leave")
 	}
 }
@@ -71,7 +71,7 @@ func TestAnIdleDaemonLeavesAndABusyOneDoesNot(t *testing.T) {
 	select {
 	case err := <-d.ended:
 		d.must(err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it has nothing to do and stays")
 	}
 	d.write(".config/davbus/accounts/a.yaml", "kind: vdir\npath: ~/a\n")
@@ -115,7 +115,7 @@ func TestReloadTakesWhatPeopleWriteAndNamesWhatIsWrong(t *testing.T) {
 		t.Errorf("a file that was edited meanwhile: %v", err)
 	}
 	d.reload <- os.Interrupt // as SIGHUP does
-	if !lab.Within(10*time.Second, func() bool { return strings.Contains(d.log.String(), "configuration reloaded") }) {
+	if !lab.Within(patience, func() bool { return strings.Contains(d.log.String(), "configuration reloaded") }) {
 		t.Error("SIGHUP did not reload")
 	}
 }

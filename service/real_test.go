@@ -46,7 +46,7 @@ func TestTwoFoldersAreKeptInStepOverTheBus(t *testing.T) {
 	}
 	// An edit arrives by itself.
 	d.write("b/deep/cal/one.ics", vevent("one", "Second"))
-	if !lab.Within(20*time.Second, func() bool { return d.files("a/cal") == "Second" }) {
+	if !lab.Within(patience, func() bool { return d.files("a/cal") == "Second" }) {
 		t.Errorf("an edit did not arrive: %q", d.files("a/cal"))
 	}
 	// A restart remembers what was in step: a deletion is a deletion.

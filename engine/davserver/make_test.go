@@ -191,7 +191,7 @@ func TestWhoWaitsForACollectionGivesUpWithHisRequest(t *testing.T) {
 		if status != 503 {
 			t.Errorf("the second request got %d", status)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("a request that has ended still waits")
 	}
 	close(release)

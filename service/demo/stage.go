@@ -103,7 +103,7 @@ func (s *stage) failed(text string) {
 }
 
 // patience is how long something may take to arrive.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // arrives waits until something that is to happen by itself has happened.
 func (s *stage) arrives(what string, there func() bool) {

@@ -201,7 +201,7 @@ func raw(t *testing.T, o Options) (*Peer, net.Conn, *bufio.Reader) {
 	x, y := net.Pipe()
 	p := Start(x, o)
 	t.Cleanup(func() { p.Close(); y.Close() })
-	y.SetDeadline(time.Now().Add(10 * time.Second))
+	y.SetDeadline(time.Now().Add(30 * time.Second))
 	return p, y, bufio.NewReader(y)
 }
 

@@ -134,7 +134,7 @@ func dial(t testing.TB, path string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	return c, bufio.NewReaderSize(c, 1<<20)
 }
 

@@ -175,7 +175,7 @@ func TestLimitOfClients(t *testing.T) {
 		return c
 	}
 	answered := func(c *net.UnixConn) bool {
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		n, _ := c.Read(make([]byte, 1))
 		return n == 1
 	}

@@ -52,7 +52,7 @@ func talk(t *testing.T, path, text string) (string, error) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(c, text); err != nil {
 		return "", err
 	}

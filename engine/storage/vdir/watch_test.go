@@ -18,7 +18,7 @@ type watched struct {
 	told chan string
 }
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func watchRig(t *testing.T) *watched {
 	t.Helper()
