@@ -226,6 +226,9 @@ func reportDict(r engine.Report) dict {
 func partDict(p engine.PartReport) dict {
 	out := countsDict(p.Counts, p.Failure)
 	out["id"] = dbus.MakeVariant(name(p.ID))
+	if p.SlowReason != "" {
+		out["slow-reason"] = dbus.MakeVariant(text(p.SlowReason))
+	}
 	return out
 }
 

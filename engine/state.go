@@ -174,7 +174,8 @@ func (c *Counts) Add(d Counts) {
 type PartReport struct {
 	ID string
 	Counts
-	Failure Failure
+	Failure    Failure
+	SlowReason string // of a set: why everything was compared; "" if it was not
 }
 
 // A Report says what a job did. It is kept in the ledger.

@@ -3,6 +3,7 @@
 package service
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,10 @@ func TestATodoTxtFileIsKeptInStepWithAFolder(t *testing.T) {
 	_, err := d.c.AddGroup(t.Context(), "tasks", []string{"todo/todo", "local/tasks"}, client.Options{"interval-sec": uint32(0)})
 	d.must(err)
 
-	d.sync("tasks", "success")
+	// The report says why everything was compared.
+	if said := fmt.Sprint(d.sync("tasks", "success").Plain()["sets"]); !strings.Contains(said, "slow-reason:first sync") {
+		t.Errorf("the report of the first sync: %s", said)
+	}
 	if got := d.files("pim/tasks"); !strings.Contains(got, "Call Mum") || !strings.Contains(got, "Buy milk") {
 		t.Fatalf("in the folder: %s", got)
 	}
@@ -101,6 +105,9 @@ func TestATodoTxtFileIsKeptInStepWithAFolder(t *testing.T) {
 	report := d.sync("tasks", "success")
 	if n := report.Int("added") + report.Int("modified") + report.Int("removed"); n != 0 || d.read("todo.txt") != before {
 		t.Errorf("a second sync did %d things", n)
+	}
+	if said := fmt.Sprint(report.Plain()["sets"]); strings.Contains(said, "slow-reason") {
+		t.Errorf("the report of a sync of what moved: %s", said)
 	}
 }
 

@@ -188,8 +188,8 @@ func TestALostLedgerDeletesNothing(t *testing.T) {
 	if got := w.conflicts(); !slices.Equal(got, []string{"0 added"}) || w.writes() != 1 {
 		t.Errorf("conflicts %v, %d writes", got, w.writes())
 	}
-	if w.result.SlowReason != "first sync" {
-		t.Errorf("reason %q", w.result.SlowReason)
+	if w.result.Set.SlowReason != "first sync" {
+		t.Errorf("reason %q", w.result.Set.SlowReason)
 	}
 }
 

@@ -91,8 +91,6 @@ type Result struct {
 	// Meta is what the properties of a member's collection are now, where the run
 	// wrote one of them.
 	Meta map[engine.MemberID]engine.Meta
-	// SlowReason is why everything was compared, or "".
-	SlowReason string
 	// Again says that a server refused new items since it still has their UID
 	// elsewhere: the set is worth another run once the job's other sets have made
 	// their deletions.

@@ -12,12 +12,11 @@ type changes struct{ added, modified, removed map[string]bool }
 
 func (r *run) result() Result {
 	res := Result{
-		Set:        engine.PartReport{ID: r.set.Key().ID, Counts: r.total, Failure: engine.FailureOf(r.failure)},
-		Changed:    map[engine.MemberID]engine.ItemsChanged{},
-		Count:      map[engine.MemberID]int{},
-		Meta:       map[engine.MemberID]engine.Meta{},
-		SlowReason: r.slow,
-		Again:      r.again,
+		Set:     engine.PartReport{ID: r.set.Key().ID, Counts: r.total, Failure: engine.FailureOf(r.failure), SlowReason: r.slow},
+		Changed: map[engine.MemberID]engine.ItemsChanged{},
+		Count:   map[engine.MemberID]int{},
+		Meta:    map[engine.MemberID]engine.Meta{},
+		Again:   r.again,
 	}
 	for _, m := range r.members {
 		m.counts.Requests = m.requests.Load()

@@ -109,8 +109,8 @@ func TestASessionThatTrustsNoMarkMakesTheRunSlowForAll(t *testing.T) {
 	withSession(w, session{slow: true})
 	w.sync()
 	w.all("1=two")
-	if w.result.SlowReason != "plugin" {
-		t.Errorf("reason %q", w.result.SlowReason)
+	if w.result.Set.SlowReason != "plugin" {
+		t.Errorf("reason %q", w.result.Set.SlowReason)
 	}
 }
 

@@ -19,8 +19,8 @@ func TestASlowSyncTrustsNoEtag(t *testing.T) {
 	w.reset()
 	w.sync(group.Options{Slow: true})
 	w.all("1=two")
-	if w.result.SlowReason != "asked for" {
-		t.Errorf("reason %q", w.result.SlowReason)
+	if w.result.Set.SlowReason != "asked for" {
+		t.Errorf("reason %q", w.result.Set.SlowReason)
 	}
 }
 

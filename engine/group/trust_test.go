@@ -29,8 +29,8 @@ func TestScenario79AnotherStorageUnderTheSameNameStartsWithoutMarks(t *testing.T
 	w.put(1, "0", "x")
 	w.sync()
 	w.all("0=x 1=x 2=x")
-	if w.result.SlowReason != "b/cal is new here" {
-		t.Errorf("reason %q", w.result.SlowReason)
+	if w.result.Set.SlowReason != "b/cal is new here" {
+		t.Errorf("reason %q", w.result.Set.SlowReason)
 	}
 	// And back: what happened meanwhile reaches it, and its marks still stand.
 	w.put(0, "1", "moved")
