@@ -11,17 +11,22 @@ import (
 )
 
 // Killed, and then somebody gives the account another path or url, at a copy or at
-// nothing: marks belong to the storage, and nothing looks deleted.
+// nothing, or another folder takes the place of the old: marks belong to the storage,
+// and nothing looks deleted.
 func TestKilledAndMovedNothingIsLost(t *testing.T) {
 	everyStep(t, 7*everyNth, func(t *testing.T, kill int) bool {
 		c, want, met := killed(t, kill)
-		switch kill % 3 {
+		switch kill % 5 {
 		case 0:
 			c.movePath(true)
 		case 1:
 			c.movePath(false)
 		case 2:
 			c.moveURL()
+		case 3:
+			c.replaceFolder(true)
+		case 4:
+			c.replaceFolder(false)
 		}
 		before := c.values()
 		c.restart()
@@ -51,6 +56,22 @@ func (c *cards) movePath(copied bool) {
 		if err := os.CopyFS(filepath.Join(c.root, "cal"), files); err != nil {
 			c.t.Fatal(err)
 		}
+	}
+}
+
+// replaceFolder puts another folder in the place of the calendar's: a copy, or an
+// empty one.
+func (c *cards) replaceFolder(copied bool) {
+	place, old := filepath.Join(c.root, "cal"), filepath.Join(c.t.TempDir(), "old")
+	err := os.Rename(place, old)
+	if err == nil {
+		err = os.Mkdir(place, 0o700)
+	}
+	if err == nil && copied {
+		err = os.CopyFS(place, os.DirFS(old))
+	}
+	if err != nil {
+		c.t.Fatal(err)
 	}
 }
 

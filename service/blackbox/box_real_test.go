@@ -24,9 +24,10 @@ const (
 )
 
 // Two daemons, two folders and a direct DAV writer share a calendar and are
-// worked in any order while the daemons sync by themselves and when asked. After
-// the daemons had their time, no value is lost and no item is there twice. After
-// the time in DAVBUS_FOR no further batch is begun.
+// worked in any order while the daemons sync by themselves and when asked, are
+// killed in the middle of it and started again. After the daemons had their time,
+// no value is lost and no item is there twice. After the time in DAVBUS_FOR no
+// further batch is begun.
 func TestFurtherTwoDaemonsAndADirectWriterLoseNothing(t *testing.T) {
 	sequences, seed := 200, uint64(20261124)
 	if n, err := strconv.Atoi(os.Getenv("DAVBUS_SEQUENCES")); err == nil {
@@ -57,7 +58,7 @@ func TestFurtherTwoDaemonsAndADirectWriterLoseNothing(t *testing.T) {
 				}
 				done += b.atOnce
 			}
-			t.Logf("%d of %d sequences of %d operations: 0 lost, 0 twice", done, c.sequences, operations)
+			t.Logf("%d of %d sequences of %d operations, %d kills: 0 lost, 0 twice", done, c.sequences, operations, houses[0].kills+houses[1].kills)
 		})
 	}
 }
@@ -90,10 +91,12 @@ type box struct {
 	atOnce int
 	r      *rand.Rand
 	places []place
+
+	calendar string
 }
 
 func (b *box) batch(calendar string) {
-	b.r = rand.New(rand.NewPCG(b.seed, 0))
+	b.r, b.calendar = rand.New(rand.NewPCG(b.seed, 0)), calendar
 	if err := b.site.make(b.Context(), calendar); err != nil {
 		b.Fatal(err)
 	}
@@ -107,16 +110,39 @@ func (b *box) batch(calendar string) {
 			b.operate(fmt.Sprintf("u%d-%d", n, b.r.IntN(2)))
 		}
 		for _, h := range b.houses {
-			switch b.r.IntN(8) {
+			switch b.r.IntN(10) {
 			case 0, 1, 2:
 				h.davbus("sync", "home", "--no-wait")
 			case 3:
 				h.sync()
+				h.shaken = false
+			case 4:
+				b.strike(h)
 			}
 		}
 	}
+	for _, h := range b.houses {
+		b.strike(h)
+		h.sync()
+	}
 	b.stabilize()
 	b.judge()
+}
+
+// strike kills a daemon while it syncs and people go on editing, and starts it again.
+func (b *box) strike(h *house) {
+	h.davbus("sync", "home", "--no-wait")
+	h.shaken = true
+	for range b.r.IntN(4) {
+		b.operate(fmt.Sprintf("u%d-%d", b.r.IntN(b.atOnce), b.r.IntN(2)))
+	}
+	h.daemon.Kill()
+	h.kills++
+	h.start()
+	if b.r.IntN(2) == 0 {
+		h.sync()
+		h.shaken = false
+	}
 }
 
 // operate does one operation of one sequence: at a place, on an item.
@@ -145,6 +171,7 @@ func (b *box) operate(uid string) {
 		b.Fatal(err)
 	}
 	if displaced != now {
+		b.mayReturn[uid] = now == props{} && (b.houses[0].shaken || b.houses[1].shaken)
 		b.wrote(p.name(), uid, displaced, now, value, other)
 	}
 }
@@ -197,8 +224,15 @@ func (b *box) judge() {
 		}
 		slices.Sort(lost)
 		equal := views[0][uid] == views[1][uid] && views[1][uid] == views[2][uid]
-		if len(lost) > 0 || !equal && !open[uid] || len(alive) == 0 && len(found[uid]) > 0 && !open[uid] {
+		returned := len(alive) == 0 && len(found[uid]) > 0 && !b.mayReturn[uid]
+		if len(lost) > 0 || !open[uid] && (!equal || returned) {
 			b.Errorf("%s: lost %v, equal %v, in conflict %v; A %v, B %v, server %v\n  %s", uid, lost, equal, open[uid], views[0][uid], views[1][uid], views[2][uid], strings.Join(b.log[uid], "\n  "))
+			for _, h := range b.houses {
+				why, errs, _ := h.davbus("why", "local/"+b.calendar, uid+".ics")
+				versions, _, _ := h.davbus("versions", "work/"+b.calendar, uid+".ics")
+				jobs, _, _ := h.davbus("log")
+				b.Logf("%s:\n%s%s%s%s", h.name, why, errs, versions, jobs)
+			}
 		}
 	}
 }

@@ -52,6 +52,8 @@ type house struct {
 	bus    *lab.PrivateBus
 	daemon *lab.Program
 	under  []string // a program that runs the daemon, with its arguments
+	kills  int      // how often it was killed, where that is counted
+	shaken bool     // it was, and has not yet come to know what it had done
 }
 
 func newHouse(t *testing.T, name string) *house {

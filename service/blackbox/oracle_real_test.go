@@ -40,10 +40,14 @@ type oracle struct {
 	next  int
 	alive map[string]map[int]bool // by UID
 	log   map[string][]string
+
+	// mayReturn are the UIDs that were deleted while a killed daemon could not know
+	// that what was deleted had arrived there: to it, an edit met a deletion.
+	mayReturn map[string]bool
 }
 
 func newOracle() *oracle {
-	return &oracle{alive: map[string]map[int]bool{}, log: map[string][]string{}}
+	return &oracle{alive: map[string]map[int]bool{}, log: map[string][]string{}, mayReturn: map[string]bool{}}
 }
 
 // fresh gives a value that was never written before.
