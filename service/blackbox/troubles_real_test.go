@@ -45,7 +45,7 @@ func TestEveryTroubleReadsWell(t *testing.T) {
 		h.must(os.Remove(filepath.Join(h.Dir, "pim/cal", name+".ics")))
 	}
 	w.types("resolve c1 member:work/cal", "held --restore home", "undo 2 --dry-run", "undo 2", "restore work/cal dinner.ics 1",
-		"restore work/cal dinner.ics 99", "undo 99", "resolve c9 newest", "sync home", "problems")
+		"restore work/cal dinner.ics 99", "undo 99", "undo 1", "log -n 0", "versions work/cal -n 0", "resolve c9 newest", "sync home", "problems")
 	h.compare("testdata/troubles.txt", w.told.String())
 }
 

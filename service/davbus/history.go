@@ -53,6 +53,8 @@ type versionsCmd struct {
 	Limit      uint32 `short:"n" default:"20" help:"How many, newest first; at most 500."`
 }
 
+func (c *versionsCmd) Validate() error { return atLeastOne(c.Limit) }
+
 func (c *versionsCmd) Run(r *runtime) error {
 	all, err := r.client.Versions(r.ctx, c.Collection, c.Item, c.Limit)
 	if err != nil {

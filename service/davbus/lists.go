@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -127,6 +128,16 @@ func (c *heldCmd) Run(r *runtime) error {
 type logCmd struct {
 	What  string `arg:"" optional:"" help:"Only jobs of this group, account or collection."`
 	Limit uint32 `short:"n" default:"20" help:"How many, newest first; at most 500."`
+}
+
+func (c *logCmd) Validate() error { return atLeastOne(c.Limit) }
+
+// atLeastOne refuses to list nothing, which would look as if there were nothing.
+func atLeastOne(limit uint32) error {
+	if limit == 0 {
+		return errors.New("-n 0 would list nothing; name how many you want to see")
+	}
+	return nil
 }
 
 func (c *logCmd) Run(r *runtime) error {

@@ -166,7 +166,7 @@ func (r *runtime) finish(job dbus.ObjectPath, report client.Props) error {
 		say(r.out, "%s", printable(l))
 	}
 	text := result + ": " + counts(report)
-	if kind := report.Str("kind"); kind != "sync" && kind != "import" {
+	if kind := report.Str("kind"); kind != "sync" && kind != "import" && result != "skipped" {
 		text = result
 	}
 	if m := report.Str("error-message"); m != "" {
