@@ -119,38 +119,53 @@ func (s *set) try() (group.Result, error) {
 	return group.Sync(s.t.Context(), s.ledger.Set(ledger.SetKey{Group: "g", ID: "cal", Kind: engine.Calendar}), s.members, group.Rules{Policy: "merge", HoldItems: 10, HoldPercent: 20}, group.Options{Job: s.job}, s)
 }
 
-// The bar: a first sync of 10,000 items, out of the plugin and into it, and one
-// with nothing to do, take at most 1.5 times as long as in one process.
-func BenchmarkThroughAPlugin10000(b *testing.B) {
-	const n, bar = 10000, 1.5
-	measure := func(out, in func() engine.Source) (times [3]time.Duration) {
-		onDisk := func() *ledger.Ledger {
-			l, _, err := ledger.Open(filepath.Join(b.TempDir(), "ledger"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			return l
-		}
-		s := newSet(b, onDisk(), out(), filled(0))
-		times[0], _ = s.sync()
-		s.sync()
-		times[1], _ = s.sync()
-		s = newSet(b, onDisk(), in(), filled(n))
-		times[2], _ = s.sync()
-		return times
+// BenchmarkVerdictThroughAPlugin10000: a first sync of 10,000 items, out of the
+// plugin and into it, and one with nothing to do, take at most 1.5 times as long
+// as in one process. Both are measured turn about, and the quickest of each
+// counts: the disk and other programs only ever make one slower.
+func BenchmarkVerdictThroughAPlugin10000(b *testing.B) {
+	const n, rounds, bar = 10000, 3, 1.5
+	var here, there [3]time.Duration
+	for range rounds {
+		quickest(&here, measure(b, n, func() engine.Source { return filled(n) }, func() engine.Source { return filled(0) }))
+		quickest(&there, measure(b, n, func() engine.Source { return apart(b, n) }, func() engine.Source { return apart(b, 0) }))
 	}
-	for b.Loop() {
-		here := measure(func() engine.Source { return filled(n) }, func() engine.Source { return filled(0) })
-		there := measure(func() engine.Source { return apart(b, n) }, func() engine.Source { return apart(b, 0) })
-		for i, what := range []string{"out", "noop", "in"} {
-			times := float64(there[i]) / float64(here[i])
-			b.ReportMetric(times, what+"-times")
-			b.ReportMetric(there[i].Seconds(), what+"-s")
-			verdict := "met"
-			if times > bar {
-				verdict = "MISSED"
-			}
-			b.Logf("%s: %v through a plugin, %v in one process: %.2f times; the bar is %.1f: %s", what, there[i], here[i], times, bar, verdict)
+	for b.Loop() { // it has its own rounds
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, what := range []string{"out of", "nothing to do with", "into"} {
+		times := float64(there[i]) / float64(here[i])
+		fmt.Printf("\nverdict: sync of %d items %s a plugin: %v, %v in one process: %.2f of at most %.2f\n",
+			n, what, there[i].Round(time.Millisecond), here[i].Round(time.Millisecond), times, bar)
+		if times > bar {
+			b.Errorf("%s a plugin: %.2f times the floor, and %.2f is the most", what, times, bar)
+		}
+	}
+}
+
+// measure syncs with what out makes, syncs that again, and syncs into what in
+// makes; the other side is in this process and holds the items in the end.
+func measure(b *testing.B, items int, out, in func() engine.Source) (times [3]time.Duration) {
+	onDisk := func() *ledger.Ledger {
+		l, _, err := ledger.Open(filepath.Join(b.TempDir(), "ledger"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return l
+	}
+	s := newSet(b, onDisk(), out(), filled(0))
+	times[0], _ = s.sync()
+	s.sync()
+	times[1], _ = s.sync()
+	s = newSet(b, onDisk(), in(), filled(items))
+	times[2], _ = s.sync()
+	return times
+}
+
+func quickest(best *[3]time.Duration, times [3]time.Duration) {
+	for i, t := range times {
+		if best[i] == 0 || t < best[i] {
+			best[i] = t
 		}
 	}
 }
