@@ -78,16 +78,18 @@ func (d *rig) fill(folder string, events, cards int) {
 		dir, ext, kind string
 		n              int
 	}{{"cal", ".ics", engine.Calendar, events}, {"ab", ".vcf", engine.AddressBook, cards}} {
-		for i, it := range slices.DeleteFunc(itemtest.Gen(7, k.n+k.n/10+5, k.kind), twoDescriptions)[:k.n] {
+		for i, it := range slices.DeleteFunc(itemtest.Gen(7, 3*k.n+20, k.kind), unlike)[:k.n] {
 			d.write(filepath.Join(folder, k.dir, fmt.Sprintf("i%04d%s", i, k.ext)), string(it.Text))
 		}
 	}
 }
 
-// twoDescriptions is what RFC 5545 allows in a journal and Radicale refuses.
-func twoDescriptions(it itemtest.Item) bool {
+// unlike is what servers do not give back as it is: two descriptions, which RFC 5545
+// allows in a journal and Radicale refuses, and a card of version 4, which comes
+// back from a server of version 3 as one of that.
+func unlike(it itemtest.Item) bool {
 	text := string(it.Text)
-	return strings.Contains(text, "BEGIN:VJOURNAL") && strings.Count(text, "\nDESCRIPTION") > 1
+	return strings.Contains(text, "BEGIN:VJOURNAL") && strings.Count(text, "\nDESCRIPTION") > 1 || strings.Contains(text, "\nVERSION:4.0")
 }
 
 // list gives the items below a folder, sorted.

@@ -96,7 +96,7 @@ func TestThreeMembersStayEqualThroughRandomEdits(t *testing.T) {
 			for {
 				it := fresh[0]
 				fresh = fresh[1:]
-				if !twoDescriptions(it) {
+				if !unlike(it) {
 					return it.Text
 				}
 			}
