@@ -164,8 +164,9 @@ func (s *Server) commit(ctx context.Context, p commitParams) (any, error) {
 		}
 		answer := commitResult{Ref: out.Head.Ref, Etag: out.Head.Etag, UID: out.UID}
 		if verb != engine.Delete && !out.Kept {
+			// It is written: why it cannot be read must not be taken for a refusal.
 			if answer.wireText, err = s.readBack(ctx, st, out.Head.Ref); err != nil {
-				return nil, err
+				return nil, engine.Fail(engine.PluginError, "read back", string(out.Head.Ref), "it is written, but %w", err)
 			}
 		}
 		return answer, nil
