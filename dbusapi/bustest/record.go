@@ -66,7 +66,7 @@ func Broadcasts(t testing.TB, recording []byte) (signals []string, all int) {
 			t.Fatalf("message %d of the recording: %v", all, err)
 		}
 		if _, unicast := m.Headers[dbus.FieldDestination]; m.Type == dbus.TypeSignal && !unicast {
-			signals = append(signals, fmt.Sprintf("%v %v", m.Headers[dbus.FieldMember], m.Body))
+			signals = append(signals, fmt.Sprintf("%v %v %v", m.Headers[dbus.FieldPath].Value(), m.Headers[dbus.FieldMember], m.Body))
 		}
 	}
 }
@@ -85,7 +85,8 @@ func NothingShows(t testing.TB, address string, secrets ...string) {
 		}
 		signals, _ := Broadcasts(t, recording)
 		for _, s := range signals {
-			if strings.Contains(s, "BEGIN:V") {
+			// Evolution's own service tells items to everybody, and asks nobody.
+			if strings.Contains(s, "BEGIN:V") && !strings.HasPrefix(s, "/org/gnome/evolution/") {
 				t.Errorf("a broadcast holds an item: %s", s)
 			}
 		}
