@@ -92,8 +92,9 @@ func TestAProgramGetsWhatIsSentAndEndsWithItsConnection(t *testing.T) {
 	if one, two := <-said, <-said; one != "ready" || len(two) != 4096 || len(said) != 0 {
 		t.Errorf("it said %q and %d bytes, and %d more lines", one, len(two), len(said))
 	}
-	// One that does not end by itself, nor when it is asked to.
-	stubborn, err := dialer(t, `exec:sh -c 'trap "" TERM; echo x; while :; do read y || sleep 0.05; done'`, Env{}).Dial(t.Context(), "")
+	// One that does not end when it is asked to, and by itself only after half a minute.
+	end := filepath.Join(t.TempDir(), "end")
+	stubborn, err := dialer(t, `exec:sh -c 'trap "" TERM; echo x; for i in $(seq 600); do read y || sleep 0.05; done; : >`+end+`'`, Env{}).Dial(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +103,9 @@ func TestAProgramGetsWhatIsSentAndEndsWithItsConnection(t *testing.T) {
 	stubborn.Close()
 	if err := p.Signal(os.Interrupt); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("the program lives on: %v", err)
+	}
+	if _, err := os.Stat(end); err == nil {
+		t.Error("the program was left to come to its own end")
 	}
 }
 
