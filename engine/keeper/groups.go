@@ -155,7 +155,7 @@ func (k *Keeper) groupState(g *groupLive) *engine.GroupState {
 	}
 	if left := k.membersLeft(g); left < 2 && g.cfg.Invalid == nil {
 		st.Failure = engine.FailureOf(engine.Fail(engine.NotFound, "sync", string(g.cfg.ID),
-			"it has %d members; a group needs two: add one or remove the group", left))
+			"a group needs two members and it has %d: add one or remove the group", left))
 	}
 	uses := func(j *job) bool { return slices.Contains(j.groups, g.cfg.ID) }
 	word := ""
