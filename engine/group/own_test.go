@@ -277,3 +277,22 @@ func TestACreationWhoseAnswerWasLostMakesNoDuplicateWhereUIDsAreTheStorages(t *t
 		w.quiet()
 	}
 }
+
+// What was agreed on has moved since, while nobody could look: it is still what
+// was written, and gets the rest.
+func TestACreationWhoseAnswerWasLostIsKnownThoughTheItemWasEditedSince(t *testing.T) {
+	w := ownWorld(t, 3, 1)
+	w.put(0, "u", "one")
+	w.stores[1].After = func(memory.Call) error { return engine.Fail(engine.ConnectionLost, "create", "", "lost") }
+	w.sync()
+	w.stores[1].After = nil
+	w.members[1].Err = engine.Fail(engine.Offline, "open", "", "not there")
+	w.put(0, "u", "two")
+	w.sync()
+	w.want(2, "u=two")
+	w.members[1].Err = nil
+	w.sync()
+	w.want(0, "u=two")
+	w.want(1, "own-1=two")
+	w.quiet()
+}
