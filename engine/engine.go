@@ -187,10 +187,11 @@ type Collection struct {
 	Formats    []string // VCard3, VCard4: the others are said in one of these; nil for all
 	Meta       Meta
 	Writable   bool
-	Scheduling bool   // the server sends invitations (RFC 6638)
-	OwnUIDs    bool   // it gives items UIDs of its own, whatever they come with
-	URL        string // on the server, without user and password; "" if none
-	Folder     string // the folder; "" if none
+	Scheduling bool     // the server sends invitations (RFC 6638)
+	Properties []string // of items that it keeps, see item.Keeps; nil for all
+	OwnUIDs    bool     // it gives items UIDs of its own, whatever they come with
+	URL        string   // on the server, without user and password; "" if none
+	Folder     string   // the folder; "" if none
 
 	// Identity says which storage this is: marks belong to it. Origin, path and
 	// user for a server; file system and inode for a folder.

@@ -82,6 +82,11 @@ func (r *run) settleDisputes(ctx context.Context, p *plan.Plan, rows map[plan.Ke
 		d.conflicts = append(d.conflicts, c)
 	}
 	p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool { return s.Dispute != nil })
+	for i := range p.Steps {
+		if err := r.complete(&p.Steps[i], rows[p.Steps[i].Key], d); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -105,6 +110,13 @@ func (r *run) open(q *plan.Dispute, row *plan.Row) (*dispute, error) {
 			s.behind = k.Version < row.Version
 			if s.mark, err = r.viewText(m, k.Text, k.UID, row.UID); err != nil {
 				return nil, err
+			}
+		}
+		if m.keep != nil && s.mark == nil {
+			if whole, err := r.wholeOf(row, n, s.text); err != nil {
+				return nil, err
+			} else if whole != nil {
+				s.text = whole
 			}
 		}
 		d.sides = append(d.sides, s)
@@ -167,7 +179,10 @@ func (r *run) agreeOn(q *dispute, text []byte, why string, d *decision) *plan.St
 }
 
 func (r *run) winner(q *dispute, w side, d *decision) *plan.Step {
-	text := q.rich(w)
+	var text []byte
+	if w.member == plan.Ledger || r.members[w.member].keep == nil { // else see complete
+		text = q.rich(w)
+	}
 	if text != nil {
 		w.sum = item.Sum(text)
 	}

@@ -149,7 +149,7 @@ func (w *writer) textFor(t *task) ([]byte, error) {
 	if t.op.Verb != plan.Replace {
 		o = nil
 	}
-	if err != nil || w.m.Formats == nil && (o == nil || !w.m.foreign(o.UID, t.uid)) {
+	if err != nil || w.m.Formats == nil && w.m.keep == nil && (o == nil || !w.m.foreign(o.UID, t.uid)) {
 		return text, err
 	}
 	var like []byte

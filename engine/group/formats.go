@@ -87,7 +87,7 @@ func (r *run) spare(s *plan.Step, row *plan.Row, d *decision) error {
 		op := &s.Ops[i]
 		m := r.members[op.Member]
 		o := m.obs[op.Over.Ref]
-		if op.Verb != plan.Replace || o == nil || m.Formats == nil && !m.foreign(o.UID, row.UID) {
+		if op.Verb != plan.Replace || o == nil || m.Formats == nil && m.keep == nil && !m.foreign(o.UID, row.UID) {
 			continue
 		}
 		next, err := r.stepText(s, row, d)
@@ -98,7 +98,7 @@ func (r *run) spare(s *plan.Step, row *plan.Row, d *decision) error {
 		if err != nil {
 			return err
 		}
-		if item.Same(m.dress(next, has, m.uidOf(o, row.UID)), has) {
+		if item.Same(m.dress(next, has, m.uidOf(o, row.UID)), item.Project(has, m.keep)) {
 			op.Verb = plan.Link
 		}
 	}

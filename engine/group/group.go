@@ -21,6 +21,7 @@ type Member struct {
 	Components []string       // what it takes; nil for all. What is filtered is not gone
 	Formats    []string       // of cards that it takes; nil for all. Others go there in one of these
 	Scheduling bool           // the server sends invitations
+	Properties []string       // that it keeps, see item.Keeps; nil for all
 	OwnUIDs    bool           // it gives items UIDs of its own: those of others mean nothing to it
 	Addresses  []string       // the account's own, as ORGANIZER would name them; nil if not known
 

@@ -18,12 +18,12 @@ func (m *member) foreign(has, uid engine.UID) bool {
 	return uid != "" && has != uid && (has != "" || m.OwnUIDs)
 }
 
-// view is a member's text as the set knows the item.
+// view is a member's text as the set knows the item, as far as the member keeps it.
 func (m *member) view(text []byte, has, uid engine.UID) []byte {
 	if m.foreign(has, uid) {
-		return item.WithUID(text, uid)
+		text = item.WithUID(text, uid)
 	}
-	return text
+	return item.Project(text, m.keep)
 }
 
 // viewText reads a text of a member, as the set knows the item.
@@ -122,7 +122,7 @@ func (r *run) bares(id ledger.TextID) (plan.Bares, error) {
 	}
 	bare := make(plan.Bares, len(r.members))
 	for n := range bare {
-		bare[n] = item.Bare(fit(r.members[n].Formats, text, nil))
+		bare[n] = item.Bare(item.Project(fit(r.members[n].Formats, text, nil), r.members[n].keep))
 	}
 	return bare, nil
 }
@@ -135,10 +135,10 @@ func (m *member) uidOf(o *seen, uid engine.UID) engine.UID {
 	return uid
 }
 
-// dress makes of the set's text what a member takes: in its version, as like as can
-// be to what it has, under its UID.
+// dress makes of the set's text what a member takes: what it can keep, in its
+// version, as like as can be to what it has, under its UID.
 func (m *member) dress(text, like []byte, uid engine.UID) []byte {
-	if text = fit(m.Formats, text, like); uid != "" && item.Read(text).UID != uid {
+	if text = item.Project(fit(m.Formats, text, like), m.keep); uid != "" && item.Read(text).UID != uid {
 		return item.WithUID(text, uid)
 	}
 	return text

@@ -14,7 +14,7 @@ func (r *run) circumstances() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v\n", r.rules)
 	for _, m := range r.members {
-		fmt.Fprintf(h, "%q %q %v %v %q %v %q %q %q\n", m.ID, m.Identity, m.ReadOnly, m.OwnUIDs, m.Components, m.Components == nil, m.Formats, m.Meta, m.State)
+		fmt.Fprintf(h, "%q %q %v %v %q %q %v %q %q %q\n", m.ID, m.Identity, m.ReadOnly, m.OwnUIDs, m.Properties, m.Components, m.Components == nil, m.Formats, m.Meta, m.State)
 	}
 	return string(h.Sum(nil))
 }

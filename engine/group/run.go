@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
 )
@@ -74,6 +75,7 @@ type member struct {
 	puzzle  bool            // an item was met that cannot be read and may be any
 	riddles map[string]bool // names of items that could not be read, yet
 	counts  engine.Counts
+	keep    item.Keep   // what it can keep; nil for everything
 	meta    engine.Meta // its collection's properties, if we wrote one of them
 
 	requests atomic.Uint32 // that its storage made in this run
@@ -108,7 +110,7 @@ type entry struct {
 func newRun(set *ledger.Set, members []Member, rules Rules, opt Options, sink Sink) *run {
 	r := &run{set: set, rules: rules, opt: opt, sink: &quiet{sink: sink}, now: set.Now().Round(0).Truncate(time.Microsecond), changed: map[engine.MemberID]*changes{}, elsewhere: map[place]bool{}}
 	for n, m := range members {
-		r.members = append(r.members, &member{Member: m, n: n, err: m.Err, look: true})
+		r.members = append(r.members, &member{Member: m, n: n, err: m.Err, look: true, keep: item.Keeps(m.Properties)})
 	}
 	return r
 }

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"bytes"
+
 	"davbus.org/davbus/engine"
 	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/plan"
@@ -43,7 +45,33 @@ func (r *run) settle(row *plan.Row) error {
 		}
 		row.Seen[at[i]].Sum = sum
 	}
+	for i, n := range at {
+		if k := row.Marks[n]; r.members[n].keep != nil && (k == nil || row.Seen[n].Sum != k.Sum) {
+			row.Seen[n].Sum = r.richer(row, agreed, copies, at, i)
+		}
+	}
 	return nil
+}
+
+// richer is what a copy counts as whose member keeps less than others: as what was
+// agreed on, or as another's copy, if it is all that it can keep of that.
+func (r *run) richer(row *plan.Row, agreed []byte, copies []item.Copy, at []int, i int) engine.Sum {
+	n := at[i]
+	all := func(text []byte) bool {
+		return item.Alike(item.Project(text, r.members[n].keep), copies[i].Text)
+	}
+	if agreed != nil && all(agreed) {
+		return row.Sum
+	}
+	best := row.Seen[n].Sum
+	found := false
+	for j, other := range at {
+		sum := row.Seen[other].Sum
+		if r.members[other].keep == nil && all(copies[j].Text) && (!found || bytes.Compare(sum[:], best[:]) < 0) {
+			best, found = sum, true
+		}
+	}
+	return best
 }
 
 // unsettled tells whether the texts of a row must be compared: two copies differ

@@ -105,7 +105,7 @@ func sameRecord(a, b ledger.KnownCollection) bool {
 	x, y := a.Collection, b.Collection
 	return a.ID == b.ID && a.Gone == b.Gone && x.ID == y.ID && x.Name == y.Name && x.Parent == y.Parent && x.Kind == y.Kind &&
 		slices.Equal(x.Components, y.Components) && slices.Equal(x.Formats, y.Formats) && sameMeta(x.Meta, y.Meta) && x.Writable == y.Writable &&
-		x.Scheduling == y.Scheduling && x.OwnUIDs == y.OwnUIDs && x.URL == y.URL && x.Folder == y.Folder && x.Identity == y.Identity
+		x.Scheduling == y.Scheduling && x.OwnUIDs == y.OwnUIDs && slices.Equal(x.Properties, y.Properties) && x.URL == y.URL && x.Folder == y.Folder && x.Identity == y.Identity
 }
 
 func sameMeta(a, b engine.Meta) bool {

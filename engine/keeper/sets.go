@@ -229,7 +229,7 @@ func (s set) members(views map[engine.AccountID]view, open func(place) (engine.S
 		v := views[memberAccount(p.member)]
 		m := group.Member{
 			ID: p.id, Identity: p.col.Identity, Err: p.err, State: p.col.State,
-			ReadOnly: !p.col.Writable || boolParam(v.cfg.Params, "read-only"), Scheduling: p.col.Scheduling, OwnUIDs: p.col.OwnUIDs,
+			ReadOnly: !p.col.Writable || boolParam(v.cfg.Params, "read-only"), Scheduling: p.col.Scheduling, OwnUIDs: p.col.OwnUIDs, Properties: p.col.Properties,
 			Components: bothTake(p.col.Components, listParam(v.cfg.Params, "components")),
 			Formats:    formatsOf(p.col, v.cfg.Params),
 			Meta:       p.col.Meta, Addresses: addresses(v.cfg),

@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -77,6 +78,7 @@ type set struct {
 	t       testing.TB
 	ledger  *ledger.Ledger
 	members []group.Member
+	kind    string // "" for engine.Calendar
 	job     engine.JobID
 }
 
@@ -116,7 +118,7 @@ func (s *set) sync() (time.Duration, engine.Counts) {
 
 func (s *set) try() (group.Result, error) {
 	s.job++
-	return group.Sync(s.t.Context(), s.ledger.Set(ledger.SetKey{Group: "g", ID: "cal", Kind: engine.Calendar}), s.members, group.Rules{Policy: "merge", HoldItems: 10, HoldPercent: 20}, group.Options{Job: s.job}, s)
+	return group.Sync(s.t.Context(), s.ledger.Set(ledger.SetKey{Group: "g", ID: "cal", Kind: cmp.Or(s.kind, engine.Calendar)}), s.members, group.Rules{Policy: "merge", HoldItems: 10, HoldPercent: 20}, group.Options{Job: s.job}, s)
 }
 
 // BenchmarkVerdictThroughAPlugin10000: a first sync of 10,000 items, out of the

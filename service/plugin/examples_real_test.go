@@ -16,10 +16,10 @@ import (
 // The examples for authors in other languages keep every rule and answer every
 // vector.
 func TestTheExampleInPythonIsAGoodPlugin(t *testing.T) {
-	isGood(t, "contacts-csv.py", "plugin-contacts.jsonl", "contacts.csv")
+	isGood(t, "contacts-csv.py", "contacts.csv", "plugin-contacts.jsonl", "plugin-properties.jsonl")
 }
 
-func isGood(t *testing.T, name, file, path string) {
+func isGood(t *testing.T, name, path string, files ...string) {
 	program, err := filepath.Abs("../../data/examples/plugins/" + name)
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +28,12 @@ func isGood(t *testing.T, name, file, path string) {
 	if broken := check.Run(t.Context(), check.Options{Argv: []string{program}, Params: engine.Params{"path": filepath.Join(t.TempDir(), path)}}, &out); broken != 0 {
 		t.Errorf("%d rules are broken:\n%s", broken, out.String())
 	}
+	for _, file := range files {
+		answers(t, program, path, file)
+	}
+}
+
+func answers(t *testing.T, program, path, file string) {
 	cmd := exec.CommandContext(t.Context(), program)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -172,14 +172,21 @@ func (r *trial) match(pattern, got any) bool {
 }
 
 func TestTheGoPackageAnswersEveryVector(t *testing.T) {
-	for file, kind := range map[string]string{"plugin-calendar.jsonl": engine.Calendar, "plugin-contacts.jsonl": engine.AddressBook, "plugin-own-uids.jsonl": engine.AddressBook} {
+	for file, kind := range map[string]string{"plugin-calendar.jsonl": engine.Calendar, "plugin-contacts.jsonl": engine.AddressBook, "plugin-own-uids.jsonl": engine.AddressBook, "plugin-properties.jsonl": engine.AddressBook} {
 		ours, theirs := net.Pipe()
 		done := make(chan struct{})
 		source := new(memory.Source)
 		if file == "plugin-own-uids.jsonl" {
 			source.WithUID = item.WithUID
 		}
-		source.Add(engine.Collection{Name: "c", Kind: kind, Writable: true})
+		c := engine.Collection{Name: "c", Kind: kind, Writable: true}
+		if file == "plugin-properties.jsonl" {
+			c.Properties = []string{"FN", "EMAIL", "TEL"}
+		}
+		storage := source.Add(c)
+		if keep := item.Keeps(c.Properties); keep != nil {
+			storage.Rewrite = func(text []byte) []byte { return item.Project(text, keep) }
+		}
 		go func() {
 			defer close(done)
 			_ = plugin.Serve(theirs, "memory", func(engine.Params) (engine.Source, error) { return source, nil })

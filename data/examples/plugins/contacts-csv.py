@@ -77,7 +77,7 @@ def answer(method, p):
         path = os.path.expanduser(p["parameters"]["path"])
         return {"protocol": 1, "name": "contacts in CSV", "features": []}
     if method == "discover":
-        return {"collections": [{"id": "contacts", "kind": "addressbook", "components": ["VCARD"]}]}
+        return {"collections": [{"id": "contacts", "kind": "addressbook", "components": ["VCARD"], "properties": list(COLUMNS.values())}]}
     if method in ("get_changes", "read"):
         return stream(p)
     if method == "commit":

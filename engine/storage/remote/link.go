@@ -87,7 +87,7 @@ func (s *Source) need(ctx context.Context) (*link, error) {
 	s.mu.Lock()
 	first := s.caller
 	if first == nil {
-		s.caller, s.features = caller, answer.Features
+		s.caller, s.features, s.keeps = caller, answer.Features, answer.Properties
 	}
 	s.mu.Unlock()
 	if first != nil { // somebody was quicker

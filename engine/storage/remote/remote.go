@@ -64,6 +64,7 @@ type Source struct {
 	mu       sync.Mutex
 	caller   *link // nil: not there
 	features []string
+	keeps    []string // properties, where a collection says nothing else
 	streams  map[uint64]*stream
 	last     uint64          // number of the last stream
 	looked   bool            // its collections are known
@@ -166,9 +167,19 @@ func (s *Source) collection(w wireCollection) engine.Collection {
 		identity = w.ID
 	}
 	return engine.Collection{
-		Name: w.ID, Kind: w.Kind, Components: w.Components, Formats: w.Formats, Meta: meta, Writable: !w.ReadOnly, OwnUIDs: w.OwnUIDs || s.has(featureOwnUIDs),
+		Name: w.ID, Kind: w.Kind, Components: w.Components, Formats: w.Formats, Meta: meta, Writable: !w.ReadOnly, OwnUIDs: w.OwnUIDs || s.has(featureOwnUIDs), Properties: s.properties(w),
 		Identity: "plugin:" + s.opt.Account + ":" + identity, State: w.State,
 	}
+}
+
+// properties are those that a collection keeps; nil for all.
+func (s *Source) properties(w wireCollection) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(w.Properties) > 0 {
+		return w.Properties
+	}
+	return s.keeps
 }
 
 // Make makes a collection.
@@ -195,5 +206,5 @@ func (s *Source) Make(ctx context.Context, c engine.Collection) (engine.Collecti
 
 // Open gives the storage of a collection.
 func (s *Source) Open(c engine.Collection) (engine.Storage, error) {
-	return &Storage{source: s, name: c.Name}, nil
+	return &Storage{source: s, name: c.Name, poor: len(c.Properties) > 0}, nil
 }

@@ -157,7 +157,7 @@ func (s *Server) discover(ctx context.Context) (any, error) {
 func describe(c engine.Collection) wireCollection {
 	return wireCollection{
 		ID: c.Name, Kind: c.Kind, Components: c.Components, Formats: c.Formats, Name: c.Meta[engine.MetaName], Color: c.Meta[engine.MetaColor],
-		Description: c.Meta[engine.MetaDescription], Order: c.Meta[engine.MetaOrder], ReadOnly: !c.Writable, OwnUIDs: c.OwnUIDs, Identity: c.Identity, State: c.State,
+		Description: c.Meta[engine.MetaDescription], Order: c.Meta[engine.MetaOrder], ReadOnly: !c.Writable, OwnUIDs: c.OwnUIDs, Properties: c.Properties, Identity: c.Identity, State: c.State,
 	}
 }
 

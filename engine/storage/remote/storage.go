@@ -14,6 +14,7 @@ import (
 type Storage struct {
 	source  *Source
 	name    string
+	poor    bool  // it says itself that it keeps less than it is given: what it kept is read
 	session *link // that knows of the sync; guarded by source.mu
 }
 
@@ -256,7 +257,7 @@ func (s *Storage) commit(ctx context.Context, w engine.Write) (engine.Outcome, e
 	if err != nil {
 		return engine.Outcome{}, broken("commit", s.name, "%w", err)
 	}
-	out := engine.Outcome{Head: engine.Head{Ref: answer.Ref, Etag: answer.Etag}, Kept: text == nil, UID: answer.UID}
+	out := engine.Outcome{Head: engine.Head{Ref: answer.Ref, Etag: answer.Etag}, Kept: text == nil && !s.poor, UID: answer.UID}
 	switch {
 	case out.Head.Etag != "":
 	case text != nil:

@@ -51,6 +51,8 @@ type initializeResult struct {
 	Protocol int      `json:"protocol"`
 	Name     string   `json:"name"`
 	Features []string `json:"features,omitempty"`
+
+	Properties []string `json:"properties,omitempty"` // that its collections keep
 }
 
 // Features of a plugin.
@@ -72,6 +74,7 @@ type wireCollection struct {
 	Order       string   `json:"order,omitempty"`
 	ReadOnly    bool     `json:"read_only,omitempty"`
 	OwnUIDs     bool     `json:"own_uids,omitempty"`
+	Properties  []string `json:"properties,omitempty"`
 	Identity    string   `json:"identity,omitempty"`
 	State       string   `json:"state,omitempty"`
 }
