@@ -5,5 +5,5 @@ package plugin_test
 import "testing"
 
 func TestFurtherTheExampleInShellIsAGoodPlugin(t *testing.T) {
-	isGood(t, "folder.sh", "plugin-calendar.jsonl", ".")
+	isGood(t, "folder.sh", ".", "plugin-calendar.jsonl")
 }
