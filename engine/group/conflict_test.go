@@ -212,3 +212,26 @@ func TestScenario82AConflictCommand(t *testing.T) {
 		}
 	})
 }
+
+// Edits that could be combined are not, where a person wants to be asked.
+func TestPolicyAskMergesNothing(t *testing.T) {
+	for policy, conflicts := range map[string]int{"ask": 1, "merge": 0} {
+		t.Run(policy, func(t *testing.T) {
+			w := newWorld(t, 2)
+			w.rules.Policy = policy
+			w.put(0, "1", "one")
+			w.sync()
+			w.swap(0, "1", "SUMMARY:one", "SUMMARY:left")
+			w.swap(1, "1", "END:VEVENT", "LOCATION:right\r\nEND:VEVENT")
+			w.sync()
+			if n := len(w.conflicts()); n != conflicts {
+				t.Errorf("%d conflicts, want %d", n, conflicts)
+			}
+			for i, other := range []string{"LOCATION:right", "SUMMARY:left"} {
+				if got := strings.Contains(string(w.text(i, "1")), other); got != (policy == "merge") {
+					t.Errorf("the other's edit is at %d: %v", i, got)
+				}
+			}
+		})
+	}
+}

@@ -144,6 +144,7 @@ func TestScenario48AnEditWithTheOldTimeAndSizeIsFound(t *testing.T) {
 	w := realWorld(t, "folder", "server")
 	w.put(0, "1", "one")
 	w.sync()
+	w.rest() // a file that may still change is read whatever its stamp says
 	w.quiet()
 	f := w.places[0].(*folder)
 	before, err := os.Stat(f.file("1"))
@@ -153,6 +154,7 @@ func TestScenario48AnEditWithTheOldTimeAndSizeIsFound(t *testing.T) {
 	if after, err := os.Stat(f.file("1")); err != nil || !after.ModTime().Equal(before.ModTime()) || after.Size() != before.Size() {
 		t.Fatalf("%v %v, %v", before, after, err)
 	}
+	f.rest()
 	w.sync()
 	w.all("1=two")
 	// A clock that jumps to and fro changes nothing by itself.
