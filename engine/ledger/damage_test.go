@@ -186,3 +186,22 @@ func TestScenario29SumsOfAnotherSchemeAreMadeAgain(t *testing.T) {
 		t.Error("the intent")
 	}
 }
+
+// What SQLite cannot use for another reason than its text stays where it is: here
+// a folder stands where its log would be.
+func TestWhatCannotBeWrittenIsNoDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	if err := os.Mkdir(path+"-wal", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, found, err := Open(path)
+	if err == nil {
+		l.Close()
+	}
+	if err == nil || found.SetAside != "" {
+		t.Errorf("%v, set aside as %q", err, found.SetAside)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
