@@ -34,6 +34,7 @@ func TestEverySettingIsWorkedFromATerminal(t *testing.T) {
 		h.must(err)
 		w.told.WriteString("# " + file + "\n" + string(text) + "\n")
 	}
+	w.types("account add off vdir path=~/off display-name=Off enabled=false", "account show off")
 	// Mistakes.
 	w.types("account set work nonsense=1", "account set work read-only=perhaps", "account set work word", "account add more vdir path=",
 		"account show nobody", "group show nobody", "group set home interval-sec=-1", "group set home interval=5", "group remove-member home local",

@@ -48,13 +48,15 @@ func (c *accountAddCmd) Run(r *runtime) error {
 		return usageError(unset[0] + "= has no value")
 	}
 	opts := client.Options{}
-	if name, ok := params["display-name"]; ok {
-		opts["display-name"] = name
+	for _, own := range ownSettings {
+		if v, given := params[own.name]; given {
+			opts[own.name] = v
+			delete(params, own.name)
+		}
 	}
 	if c.DisplayName != "" {
 		opts["display-name"] = c.DisplayName
 	}
-	delete(params, "display-name")
 	secret := []byte(nil)
 	wants, asks := c.wantsPassword(specs, params), term.IsTerminal(int(os.Stdin.Fd()))
 	if wants && asks {
@@ -134,7 +136,10 @@ func listParameters(r *runtime, specs []client.Props) error {
 
 // parameters reads NAME=VALUE words by what the daemon says of the kind.
 func parameters(kind string, specs []client.Props, words []string) (set client.Options, unset []string, err error) {
-	types := map[string]string{"display-name": "s", "enabled": "b"}
+	types := map[string]string{}
+	for _, own := range ownSettings {
+		types[own.name] = own.signature
+	}
 	for _, s := range specs {
 		if !s.Bool("secret") {
 			types[s.Str("name")] = s.Str("signature")
@@ -231,6 +236,12 @@ func (c *accountCheckCmd) Run(r *runtime) error {
 	return r.follow(job)
 }
 
+// ownSettings are no parameters of a kind but properties of every account.
+var ownSettings = []struct {
+	name, signature, property string
+	usual                     any
+}{{"display-name", "s", "DisplayName", ""}, {"enabled", "b", "Enabled", true}}
+
 type accountSetCmd struct {
 	ID     string   `arg:"" help:"The account."`
 	Params []string `arg:"" name:"param" help:"NAME=VALUE to set, NAME= to put back to its default."`
@@ -250,12 +261,11 @@ func (c *accountSetCmd) Run(r *runtime) error {
 	if err != nil {
 		return err
 	}
-	// Two are not parameters of a kind but properties of every account.
-	for _, own := range []struct{ name, property string }{{"display-name", "DisplayName"}, {"enabled", "Enabled"}} {
+	for _, own := range ownSettings {
 		v, given := set[own.name]
 		if i := slices.Index(unset, own.name); i >= 0 {
 			unset = slices.Delete(unset, i, i+1)
-			v, given = map[string]any{"display-name": "", "enabled": true}[own.name], true
+			v, given = own.usual, true
 		}
 		delete(set, own.name)
 		if !given {
