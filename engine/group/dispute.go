@@ -281,7 +281,7 @@ func (r *run) name(row *plan.Row, n int) string {
 	if row.Seen[n].Is == plan.Present {
 		return string(row.Seen[n].Ref)
 	}
-	if row.Marks[n] != nil {
+	if row.Marks[n] != nil && row.Marks[n].Ref != "" {
 		return string(row.Marks[n].Ref)
 	}
 	for _, s := range row.Seen {

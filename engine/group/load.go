@@ -31,7 +31,7 @@ func (r *run) load() error {
 			continue // of another identity, or of a member that has left
 		}
 		e.marks[m.n] = k
-		if !k.Gone {
+		if !k.Gone && k.Ref != "" {
 			m.obs[k.Ref] = &seen{Seen: ledger.Seen{Member: m.id, Ref: k.Ref, Etag: k.Etag, Sum: k.Sum, Text: k.Text, UID: k.UID, Components: e.Components}}
 		}
 	}

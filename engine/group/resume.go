@@ -117,7 +117,10 @@ func (m *member) open(i ledger.Intent, row *plan.Row) bool {
 	if row == nil {
 		return false
 	}
-	return row.Seen[m.n].Is == plan.Unread || i.Verb == engine.Create && row.Seen[m.n].Is == plan.Absent && m.mayHave(row.UID)
+	if i.Verb != engine.Create || row.Seen[m.n].Is != plan.Absent {
+		return row.Seen[m.n].Is == plan.Unread
+	}
+	return m.mayHave(row.UID) || m.OwnUIDs && len(m.riddles) > 0 // there, no name tells which item it is
 }
 
 // made tells whether an unrecorded write came to pass, as far as history is

@@ -134,7 +134,7 @@ func (m *member) mayHave(uid engine.UID) bool {
 func (m *member) ponder() {
 	m.puzzle, m.riddles = false, map[string]bool{}
 	for ref, o := range m.obs {
-		if o.Text == 0 && (o.Status == ledger.Pending || o.Status == ledger.Broken) {
+		if o.UID == "" && (o.Status == ledger.Pending || o.Status == ledger.Broken) {
 			m.puzzle = m.puzzle || !o.stored
 			name := string(ref)
 			if i := strings.LastIndexByte(string(ref), '.'); i > 0 {
@@ -220,19 +220,31 @@ func (r *run) news(m *member, rows []plan.Row) []func(*ledger.Change) error {
 		}
 	}
 	for i := range rows {
-		e := r.entries[rows[i].Key]
-		if e == nil || e.marks[m.n] == nil || e.marks[m.n].Gone || rows[i].Seen[m.n].Is != plan.Absent {
-			continue
+		if e := r.entries[rows[i].Key]; e != nil && e.marks[m.n] != nil && m.gives(e.marks[m.n], rows[i].Seen[m.n]) {
+			add(func(c *ledger.Change) error { return c.PutMark(*e.marks[m.n]) })
 		}
-		k := e.marks[m.n]
-		k.Gone = true
-		add(func(c *ledger.Change) error { return c.PutMark(*k) })
 	}
 	if len(news) > 0 || m.token != m.known.Token || m.State != m.known.State || m.known.Surveyed.IsZero() {
 		add(func(c *ledger.Change) error { return c.Surveyed(m.id, m.token, m.State) })
 	}
 	m.gone, m.intents, m.adopted = nil, nil, nil
 	return news
+}
+
+// gives lets a mark follow what became of its item, and tells whether it had to:
+// the token that a survey got says only once that a name is gone.
+func (m *member) gives(k *ledger.Mark, seen plan.Seen) bool {
+	switch {
+	case k.Gone || k.Ref == "":
+		return false
+	case seen.Is == plan.Absent:
+		k.Gone = true
+	case m.obs[k.Ref] != nil:
+		return false
+	default:
+		k.Ref, k.Etag = seen.Ref, "" // its name elsewhere; none where nothing can be said
+	}
+	return true
 }
 
 // mark stores a mark; what is seen under its ref is then what the mark says.

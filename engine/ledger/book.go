@@ -49,7 +49,7 @@ type Item struct {
 type Mark struct {
 	Item    int64
 	Member  int64
-	Ref     engine.Ref
+	Ref     engine.Ref // "" if that name is gone, and which it has now cannot be told
 	Etag    engine.Etag
 	Sum     engine.Sum
 	Version uint64

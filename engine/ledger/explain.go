@@ -102,6 +102,8 @@ func (e *explanation) members(l *Ledger, i namedItem) error {
 			return fail("read", err)
 		}
 		switch {
+		case ref == "":
+			e.say("%s has it under a name that is not known", member)
 		case gone:
 			e.say("%s had it as %s and has let it go", member, ref)
 		case version < i.Version:

@@ -194,8 +194,8 @@ func (m *matcher) orphans(n int, rest []Item) (bySum map[engine.Sum]int, named m
 		r := &m.rows[i]
 		mark := r.Marks[n]
 		switch {
-		case mark == nil || mark.Gone || mark.Ref == "" || r.Seen[n].Is == Present || m.held[n][i]:
-		case r.UID == "":
+		case mark == nil || mark.Gone || r.Seen[n].Is == Present || m.held[n][i]:
+		case r.UID == "" && mark.Ref != "":
 			bySum[mark.Sum] = i
 		case mark.UID != "" && mark.UID != r.UID:
 			named[mark.UID] = i

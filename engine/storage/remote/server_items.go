@@ -31,8 +31,7 @@ func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, 
 		return nil, err
 	}
 	for _, h := range d.Changed {
-		c := change{Ref: h.Ref, Etag: h.Etag, wireText: toWire(d.Texts[h.Ref])}
-		if err := send(c); err != nil {
+		if err := send(change{Ref: h.Ref, Etag: h.Etag, wireText: toWire(d.Texts[h.Ref])}); err != nil {
 			return nil, err
 		}
 	}
@@ -43,6 +42,10 @@ func (s *Server) changes(ctx context.Context, peer Peer, p changesParams) (any, 
 	}
 	return answer, nil
 }
+
+// unread is the etag of an item that has none and cannot be read: no text has it,
+// and whoever reads the item is told what is wrong.
+const unread = textMark + "unread"
 
 // bare reads the items that a storage gives no etag: their texts tell whether
 // they differ. One that is gone meanwhile is left out.
@@ -56,19 +59,23 @@ func bare(ctx context.Context, st engine.Storage, d *engine.Delta) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	texts := map[engine.Ref][]byte{}
+	texts, failed := map[engine.Ref][]byte{}, map[engine.Ref]bool{}
 	maps.Copy(texts, d.Texts)
 	for it, err := range st.Fetch(ctx, refs) {
 		if err != nil && it.Ref == "" {
 			return err
 		}
-		if err != nil { // it is there; reading it tells what is wrong
-			it.Text = []byte{}
+		if failed[it.Ref] = err != nil; err == nil {
+			texts[it.Ref] = it.Text
 		}
-		texts[it.Ref] = it.Text
 	}
 	d.Texts = texts
-	d.Changed = slices.DeleteFunc(slices.Clone(d.Changed), func(h engine.Head) bool { return h.Etag == "" && texts[h.Ref] == nil })
+	d.Changed = slices.DeleteFunc(slices.Clone(d.Changed), func(h engine.Head) bool { return h.Etag == "" && texts[h.Ref] == nil && !failed[h.Ref] })
+	for i, h := range d.Changed {
+		if failed[h.Ref] {
+			d.Changed[i].Etag = unread
+		}
+	}
 	return nil
 }
 
