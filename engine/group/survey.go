@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -157,7 +158,8 @@ func (r *run) list(ctx context.Context, m *member) ([]engine.Head, map[engine.Re
 	return m.unfinished(heads), nil, nil
 }
 
-// unfinished adds to what a delta names what an earlier run could not read.
+// unfinished adds to what a delta names what an earlier run could not read, in one
+// order every time: what a run asks for depends on what it knows and on nothing else.
 func (m *member) unfinished(heads []engine.Head) []engine.Head {
 	named := make(map[engine.Ref]bool, len(heads))
 	var all []engine.Head
@@ -167,12 +169,14 @@ func (m *member) unfinished(heads []engine.Head) []engine.Head {
 			all = append(all, h)
 		}
 	}
+	var open []engine.Head
 	for ref, s := range m.obs {
 		if (s.Status == ledger.Pending || s.Status == ledger.Written) && !named[ref] {
-			all = append(all, engine.Head{Ref: ref, Etag: s.Etag})
+			open = append(open, engine.Head{Ref: ref, Etag: s.Etag})
 		}
 	}
-	return all
+	slices.SortFunc(open, func(a, b engine.Head) int { return cmp.Compare(a.Ref, b.Ref) })
+	return append(all, open...)
 }
 
 // apply drops what a delta says is gone.
