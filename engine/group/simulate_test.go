@@ -53,6 +53,13 @@ func TestSimulatedStormsKeepEveryPromise(t *testing.T) {
 	}
 }
 
+// TestStormsThatBrokeAPromiseOnceKeepIt lives again, twice, through each that did.
+func TestStormsThatBrokeAPromiseOnceKeepIt(t *testing.T) {
+	for _, seed := range []uint64{1015, 3004, 4999, 14010, 18797, 31325, 32727} {
+		simulate(t, seed, seed+1)
+	}
+}
+
 // simulate lives through the storms from one seed up to another in one bubble.
 func simulate(t *testing.T, from, to uint64) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,131 @@
+package group_test
+
+import (
+	"testing"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/group"
+	"davbus.org/davbus/engine/storage/memory"
+)
+
+// The token that a survey got tells only once that a name is gone.
+func TestANameThatIsGoneStaysGoneWhateverBecomesOfItsItem(t *testing.T) {
+	w := newWorld(t, 2)
+	w.stores[1].Put("first", event("1", "one"))
+	w.put(1, "2", "quiet")
+	w.sync()
+	w.stores[1].Remove("first")
+	w.stores[1].Put("second", event("1", "other"))
+	w.put(0, "1", "edited")
+	w.sync()
+	if got := w.conflicts(); len(got) != 1 {
+		t.Fatalf("conflicts %v, want one", got)
+	}
+	for range 2 {
+		w.put(1, "2", "moves") // so that the set is not at rest
+		if w.sync(); len(w.problems()) > 0 {
+			t.Fatalf("a name that is gone is there again: %+v", w.problems())
+		}
+	}
+	w.sync(group.Options{Decide: &group.Decision{Conflict: w.conflictID(), Choice: "member", Member: "a/cal"}})
+	w.all("1=edited 2=moves")
+	w.quiet()
+}
+
+func TestADuplicateThatIsRemovedIsOver(t *testing.T) {
+	w := newWorld(t, 2)
+	w.stores[1].Put("first", event("1", "one"))
+	w.sync()
+	w.stores[1].Remove("first")
+	w.stores[1].Put("second", event("1", "two"))
+	w.stores[1].Put("third", event("1", "three"))
+	w.sync()
+	if got := w.problems(); len(got) != 1 || got[0].Item != "second, third" {
+		t.Fatalf("problems %+v, want both names", got)
+	}
+	w.stores[1].Remove("third")
+	w.sync()
+	if got := w.problems(); len(got) > 0 {
+		t.Errorf("still a problem: %+v", got)
+	}
+	w.all("1=two")
+	w.quiet()
+}
+
+func TestWhatIsNotReadYetMayBeWhatADoubtfulWriteMade(t *testing.T) {
+	w := ownWorld(t, 2, 1)
+	w.put(0, "u", "one")
+	lose, blind := true, true
+	w.stores[1].After = func(memory.Call) error {
+		if lose {
+			return engine.Fail(engine.ConnectionLost, "create", "", "lost") // it is there
+		}
+		return nil
+	}
+	w.stores[1].Before = func(c memory.Call) error {
+		if blind && c.Name == "fetch" && c.Ref != "" {
+			return engine.Fail(engine.ServerBusy, "fetch", string(c.Ref), "busy")
+		}
+		return nil
+	}
+	w.try(group.Options{})
+	lose = false
+	for range 3 {
+		w.try(group.Options{})
+		if n := len(w.places[1].Texts()); n != 1 {
+			t.Fatalf("%d items, want the one that was made", n)
+		}
+	}
+	blind = false
+	w.sync()
+	w.want(0, "u=one")
+	w.want(1, "own-1=one")
+	w.quiet()
+}
+
+// A file that an editor has half written tells no UID; its name does.
+func TestAnItemWhoseTextTellsNothingIsKnownByItsName(t *testing.T) {
+	w := newWorld(t, 2)
+	w.put(1, "other", "other")
+	w.sync()
+	w.put(0, "u", "one")
+	w.stores[1].Put("u", []byte("BEGIN:VCAL"))
+	w.sync()
+	if n := w.stores[1].Counts().Create; n != 0 {
+		t.Errorf("%d items made beside it", n)
+	}
+	w.stores[1].Put("u", event("u", "one"))
+	w.sync()
+	w.all("other=other u=one")
+	w.quiet()
+}
+
+// What a run asks for depends on what it knows and on nothing else.
+func TestWhatCouldNotBeReadIsAskedForInOneOrder(t *testing.T) {
+	for range 8 {
+		w := newWorld(t, 2)
+		busy, last := true, ""
+		w.stores[0].Before = func(c memory.Call) error {
+			if c.Name != "fetch" || c.Ref == "" {
+				return nil
+			}
+			if busy {
+				return engine.Fail(engine.ServerBusy, "fetch", string(c.Ref), "busy")
+			}
+			if string(c.Ref) < last {
+				t.Errorf("%s was asked for after %s", c.Ref, last)
+			}
+			last = string(c.Ref)
+			return nil
+		}
+		for _, uid := range []string{"1", "2", "3", "4", "5", "6"} {
+			w.put(0, uid, "text")
+		}
+		w.try(group.Options{})
+		busy = false
+		w.sync()
+		if last != "6" {
+			t.Errorf("asked for up to %q", last)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package remote
+
+import (
+	"testing"
+
+	"davbus.org/davbus/engine"
+	"davbus.org/davbus/engine/storage/memory"
+	"davbus.org/davbus/engine/storage/storagetest"
+)
+
+// Where a storage has no etags its texts tell what changed, and one that cannot be
+// read tells nothing: neither that it is empty nor that it is gone.
+func TestAnItemThatCannotBeReadIsNotAnEmptyOne(t *testing.T) {
+	inner, storage := calendar()
+	storage.NoEtags = true
+	text := storagetest.Text(engine.Calendar, "u", "one")
+	storage.Put("u", text)
+	fails := true
+	storage.Before = func(c memory.Call) error {
+		if fails && c.Ref == "u" {
+			return engine.Fail(engine.InvalidItem, "fetch", "u", "half written")
+		}
+		return nil
+	}
+	s := open(t, plugin(inner, nil))
+	d, err := s.(engine.Tracker).Changes(t.Context(), "")
+	if err != nil || len(d.Changed) != 1 || len(d.Texts) > 0 {
+		t.Fatalf("%+v, %v: want it to be there, without a text", d, err)
+	}
+	unread := d.Changed[0]
+	for it, err := range s.Fetch(t.Context(), []engine.Ref{"u"}) {
+		if !engine.IsKind(err, engine.InvalidItem) || it.Ref != "u" {
+			t.Errorf("%+v, %v: want the reason", it, err)
+		}
+	}
+	fails = false
+	if d, err = s.(engine.Tracker).Changes(t.Context(), d.Token); err != nil || len(d.Changed) > 0 && d.Changed[0].Etag == unread.Etag {
+		t.Errorf("%+v, %v: what can be read has another etag", d, err)
+	}
+	for it, err := range s.Fetch(t.Context(), []engine.Ref{"u"}) {
+		if err != nil || string(it.Text) != string(text) || it.Etag == unread.Etag {
+			t.Errorf("%+v, %v", it, err)
+		}
+	}
+}
