@@ -1,6 +1,10 @@
 package group_test
 
 import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
 	"testing"
 
 	"davbus.org/davbus/engine"
@@ -127,5 +131,42 @@ func TestWhatCouldNotBeReadIsAskedForInOneOrder(t *testing.T) {
 		if last != "6" {
 			t.Errorf("asked for up to %q", last)
 		}
+	}
+}
+
+// A mute storage does not answer about some of what it is asked for.
+type mute struct {
+	*memory.Storage
+	about engine.Ref
+}
+
+func (m *mute) Fetch(ctx context.Context, refs []engine.Ref) iter.Seq2[engine.Item, error] {
+	return m.Storage.Fetch(ctx, slices.DeleteFunc(slices.Clone(refs), func(r engine.Ref) bool { return r == m.about }))
+}
+
+// The token that came with its name tells of it only once.
+func TestWhatWasNotAnsweredIsAskedForUntilItIs(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		w := newWorld(t, 2)
+		m := &mute{Storage: w.stores[0]}
+		w.members[0].Storage = m
+		w.put(0, "1", "one")
+		want := "1=one 2=two"
+		if known {
+			w.put(0, "2", "old")
+			w.sync()
+		}
+		w.put(0, "2", "two")
+		m.about = "2"
+		for range 2 {
+			w.sync()
+			if strings.Contains(w.has(1), "two") || known && !strings.Contains(w.has(1), "2=old") {
+				t.Fatalf("b has %s", w.has(1))
+			}
+		}
+		m.about = ""
+		w.sync()
+		w.all(want)
+		w.quiet()
 	}
 }
