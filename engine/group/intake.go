@@ -137,12 +137,8 @@ func (in *intake) store() error {
 	if in.opt.DryRun {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		if in.run.texts == nil {
-			in.run.texts = map[ledger.TextID][]byte{}
-		}
 		for i, s := range batch {
-			s.Text = -ledger.TextID(len(in.run.texts)) - 1
-			in.run.texts[s.Text] = texts[i]
+			s.Text = in.imagine(texts[i])
 		}
 		return nil
 	}

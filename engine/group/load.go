@@ -118,3 +118,26 @@ func (r *run) text(id ledger.TextID) ([]byte, error) {
 	}
 	return r.set.Text(id)
 }
+
+// keep stores a text, or has it in memory in a dry run.
+func (r *run) keep(text []byte) (id ledger.TextID, err error) {
+	if r.opt.DryRun {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.imagine(text), nil
+	}
+	return id, r.set.Do(func(c *ledger.Change) (err error) {
+		id, err = c.Text(text)
+		return err
+	})
+}
+
+// imagine gives a text of a dry run an id; call it with mu held.
+func (r *run) imagine(text []byte) ledger.TextID {
+	if r.texts == nil {
+		r.texts = map[ledger.TextID][]byte{}
+	}
+	id := -ledger.TextID(len(r.texts)) - 1
+	r.texts[id] = text
+	return id
+}

@@ -2,7 +2,6 @@ package group
 
 import (
 	"davbus.org/davbus/engine"
-	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
 )
@@ -46,65 +45,29 @@ func (r *run) resume(m *member, rows []plan.Row) error {
 		}
 		ours := o.written.Etag != "" && o.written.Etag == o.Etag
 		if o.written.Etag == "" {
-			// After all this time it may be somebody's edit.
+			// After all this time it may be somebody's edit; but what is only
+			// missing may be what the member does not keep, and erases nothing.
 			var err error
-			if ours, err = r.wrote(m, o.written.Text, o.written.Sum, o); err != nil {
+			if ours, err = r.echoed(m, o); err != nil {
 				return err
 			}
 		}
 		if ours {
 			r.adopt(m, row, e, o, e.marks[m.n].Version)
+		} else if err := r.concede(m, row, e, o); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// wrote tells a text that we wrote from one that somebody else did: a server may
-// have added to ours, and nothing else.
-func (r *run) wrote(m *member, text ledger.TextID, sum engine.Sum, o *seen) (bool, error) {
-	if o.Sum == sum {
-		return true, nil
-	}
-	ours, err := r.text(text)
-	if err != nil {
-		return false, err
-	}
-	theirs, err := r.viewText(m, o.Text, o.UID, item.Read(ours).UID)
-	return err == nil && onlyAdds(ours, theirs), err
-}
-
-// onlyAdds tells whether a text says all that ours does, in the properties that
-// ours has; a component or property of another name is the server's own.
-func onlyAdds(ours, theirs []byte) bool {
-	has := namesIn(ours)
-	rest := item.Project(theirs, func(c, p string) bool { return has[name{c, p}] })
-	return item.Same(rest, ours)
-}
-
-// sameWords tells whether two texts agree in every property that both have: a
-// server that rewrites adds, drops and spells anew; a person says something else.
-func sameWords(ours, theirs []byte) bool {
-	has, had := namesIn(ours), namesIn(theirs)
-	both := func(c, p string) bool { return has[name{c, p}] && had[name{c, p}] }
-	return item.Same(item.Project(ours, both), item.Project(theirs, both))
-}
-
-// A name is that of a property in a kind of component; without one, of the
-// component itself.
-type name struct{ component, property string }
-
-func namesIn(text []byte) map[name]bool {
-	has := map[name]bool{}
-	item.Project(text, func(c, p string) bool {
-		has[name{c, p}] = true
-		return true
-	})
-	return has
-}
-
 // adopt makes what a member holds its mark, in the middle of matching.
 func (r *run) adopt(m *member, row *plan.Row, e *entry, o *seen, version uint64) {
-	k := &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: version, Text: o.Text, UID: o.UID}
+	r.hold(m, row, e, &ledger.Mark{Item: e.ID, Member: m.id, Ref: o.Ref, Etag: o.Etag, Sum: o.Sum, Version: version, Text: o.Text, UID: o.UID})
+}
+
+// hold gives a member another mark, which is stored with what the survey learned.
+func (r *run) hold(m *member, row *plan.Row, e *entry, k *ledger.Mark) {
 	e.marks[m.n] = k
 	pm := planMark(k)
 	row.Marks[m.n] = &pm

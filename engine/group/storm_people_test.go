@@ -22,7 +22,7 @@ func (s *storm) edit(p *spy, r *rand.Rand) {
 		}
 		if p.text(uid) == nil {
 			s.values++
-			v := props{s.values, s.values, s.values}
+			v := p.kept(props{s.values, s.values, s.values})
 			p.Put(engine.Ref(uid), write(uid, v))
 			s.say("%d adds %s %v", p.n, uid, v)
 		}
@@ -43,7 +43,7 @@ func (s *storm) edit(p *spy, r *rand.Rand) {
 			return
 		}
 		s.values++
-		i := r.IntN(len(v))
+		i := r.IntN(len(p.knows()))
 		s.before[s.values] = v[i]
 		v[i] = s.values
 		p.Put(ref, []byte(replaceProp(texts[ref], i, s.values)))
@@ -56,9 +56,10 @@ func replaceProp(text string, i, value int) string {
 	for j, line := range lines {
 		if strings.HasPrefix(line, propNames[i]+":") {
 			lines[j] = fmt.Sprintf("%s:%d", propNames[i], value)
+			return strings.Join(lines, "\r\n")
 		}
 	}
-	return strings.Join(lines, "\r\n")
+	return strings.Replace(text, "END:VEVENT", fmt.Sprintf("%s:%d\r\nEND:VEVENT", propNames[i], value), 1)
 }
 
 func (p *spy) text(uid string) []byte {

@@ -120,6 +120,9 @@ func (h *house) newStorm(t testing.TB, seed uint64, otherClock bool) *storm {
 			s.letOwn(p, m)
 		}
 		p.live(m)
+		if seed%8 == 6 && uint64(i) == seed/16%uint64(n) {
+			s.makePoor(p)
+		}
 		s.spies = append(s.spies, p)
 	}
 	switch r.IntN(10) {

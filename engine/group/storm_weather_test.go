@@ -25,6 +25,7 @@ type spy struct {
 	tells     bool              // it has a State
 	calm      bool
 	late      bool
+	poor      bool                  // it keeps no descriptions
 	lastTexts map[engine.Ref]string // just before a write
 	made      bool                  // the write was made, whatever was answered
 	young     map[engine.Ref]bool   // made by a write of which the ledger does not know yet; nil but for s.own

@@ -43,3 +43,23 @@ func TestAnItemThatCannotBeReadIsNotAnEmptyOne(t *testing.T) {
 		}
 	}
 }
+
+// What was read after the write may be somebody's edit: nobody vouches for it.
+func TestAnEditBetweenAWriteAndItsAnswerIsNotTakenForTheWrite(t *testing.T) {
+	inner, storage := calendar()
+	storage.NoEtags = true
+	storage.Rewrite = func(text []byte) []byte { return text }
+	edit := storagetest.Text(engine.Calendar, "u", "edited")
+	storage.Before = func(c memory.Call) error {
+		if c.Name == "fetch" {
+			storage.Put("u", edit)
+		}
+		return nil
+	}
+	s := open(t, plugin(inner, nil))
+	for _, out := range s.Apply(t.Context(), []engine.Write{{Verb: engine.Create, UID: "u", Text: storagetest.Text(engine.Calendar, "u", "one")}}) {
+		if out.Err != nil || out.Kept || out.Head.Etag != "" {
+			t.Errorf("%+v: want a write that is to be read back, with the etag of nobody's text", out)
+		}
+	}
+}
