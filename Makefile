@@ -75,7 +75,7 @@ bench:
 # Everything that is random or exhaustive: at most an hour. Each part tells what it did,
 # and stops at its own limit; `make soak SOAK=4` does four times as much for as long.
 soak:
-	@SOAK=$(or $(SOAK),1) sh service/lab/check.sh setup_all kills power worlds blackbox storms
+	@SOAK=$(or $(SOAK),1) sh service/lab/check.sh setup_all kills power worlds gales blackbox storms
 
 mutants:
 	$(GO) run ./service/mutants

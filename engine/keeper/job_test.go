@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -231,4 +232,19 @@ func TestAtMost64JobsWait(t *testing.T) {
 		hold.open()
 		r.after(0)
 	})
+}
+
+func TestWhoWasToldToStopGetsNoTurn(t *testing.T) {
+	h := &handle{turn: make(chan struct{}, 1)}
+	h.done()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for range 64 { // a free turn must not win by chance
+		if err := h.wait(ctx); !engine.IsKind(err, engine.Cancelled) {
+			t.Fatalf("%v: it went on", err)
+		}
+	}
+	if err := h.wait(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

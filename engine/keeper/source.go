@@ -68,7 +68,11 @@ func (h *handle) opened(ctx context.Context) (engine.Source, error) {
 	return source, nil
 }
 
+// wait waits for the turn. Whoever was told to stop gets none, even a free one.
 func (h *handle) wait(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return cancelled("look at", string(h.cfg.ID), ctx)
+	}
 	select {
 	case <-h.turn:
 		return nil

@@ -57,6 +57,8 @@ soak() {
 worlds() { soak DAVBUS_WORLDS 10000000 6 RandomWorldsKeepTheLaws ./engine/plan; }
 # Seeds of the simulator: storms of edits, faults, crashes and late members.
 storms() { soak DAVBUS_STORMS 100000 30 SimulatedStormsKeepEveryPromise ./engine/group; }
+# Gales of everything that a keeper is told.
+gales() { soak DAVBUS_GALES 2000 5 EveryGale ./engine/keeper; }
 # The shipped programs from outside, sequences of 20 operations.
 blackbox() { soak DAVBUS_SEQUENCES 2000 12 LoseNothing$ ./service/blackbox; }
 # The shipped daemon, killed at each call of a mixed sync, of up to so many of each kind.
