@@ -14,17 +14,20 @@ func unseenWorld(t *testing.T, etags bool, rewrite func([]byte) []byte) *world {
 	w := newWorld(t, 2)
 	m := w.stores[1]
 	m.NoEtags, m.Rewrite = !etags, rewrite
-	m.Before = func(c memory.Call) error {
-		if c.Name == "fetch" {
-			return engine.Fail(engine.ServerBusy, "fetch", string(c.Ref), "busy")
-		}
-		return nil
-	}
+	m.Before = busy
 	w.stores[0].Put("1", rich("1", "one"))
 	w.sync()
 	m.Before = nil
 	w.want(1, "1=one")
 	return w
+}
+
+// busy fails to give a text.
+func busy(c memory.Call) error {
+	if c.Name == "fetch" && c.Ref != "" {
+		return engine.Fail(engine.ServerBusy, "fetch", string(c.Ref), "busy")
+	}
+	return nil
 }
 
 func (w *world) says(member int, text []byte) {
@@ -46,6 +49,9 @@ func TestWhatAMemberDoesNotKeepIsNotErasedBeforeAnybodySawThat(t *testing.T) {
 
 		w = unseenWorld(t, etags, poor)
 		w.put(1, "1", "edited")
+		w.stores[1].Before = busy // once more in vain
+		w.sync()
+		w.stores[1].Before = nil
 		w.sync()
 		w.says(0, rich("1", "edited"))
 		w.quiet()

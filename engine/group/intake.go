@@ -46,12 +46,18 @@ func (in *intake) fetch(ctx context.Context, refs []engine.Ref) (failed, err err
 	return failed, in.store()
 }
 
-// pend says that an item is there, or was a moment ago, and was not read.
+// pend says that an item is there, or was a moment ago, and was not read. One that
+// we wrote and never saw stays that: what is found there at last is not an edit of
+// what nobody saw.
 func (in *intake) pend(ref engine.Ref) {
 	s := in.m.obs[ref]
 	if s == nil {
 		s = &seen{Seen: ledger.Seen{Member: in.m.id, Ref: ref}}
 		in.m.obs[ref] = s
+	}
+	if s.Status == ledger.Written {
+		s.blind = true
+		return
 	}
 	s.Status, s.dirty = ledger.Pending, true
 }
@@ -62,7 +68,7 @@ func (in *intake) refuse(ref engine.Ref, err error) {
 	in.pend(ref)
 	switch engine.KindOf(err) {
 	case engine.InvalidItem, engine.TooLarge, engine.Forbidden, engine.NotSupported:
-		if etag := in.etags[ref]; etag != "" {
+		if etag := in.etags[ref]; etag != "" && !in.m.obs[ref].blind {
 			in.m.obs[ref].Status, in.m.obs[ref].Etag = ledger.Broken, etag
 		}
 	}

@@ -92,6 +92,7 @@ type seen struct {
 	stored bool // it has a row of its own in the ledger
 	dirty  bool // it must be stored
 	fresh  bool // its text was read in this run
+	blind  bool // it was to be read in this run, and could not be
 
 	// written is what we wrote there, where this is the first look at it since.
 	written *ledger.Seen

@@ -90,7 +90,7 @@ func (r *run) surveys() []plan.Survey {
 		}
 		s := plan.Survey{Complete: true, Own: m.OwnUIDs, Items: make([]plan.Item, 0, len(m.obs))}
 		for _, o := range m.obs {
-			usable := o.Status == ledger.Known || o.Status == ledger.Written
+			usable := o.Status == ledger.Known || o.Status == ledger.Written && !o.blind
 			s.Items = append(s.Items, plan.Item{Head: engine.Head{Ref: o.Ref, Etag: o.Etag}, Raw: o.Sum, UID: o.UID, Unread: !usable || !m.takes(o.Components)})
 		}
 		slices.SortFunc(s.Items, func(a, b plan.Item) int { return strings.Compare(string(a.Ref), string(b.Ref)) })
