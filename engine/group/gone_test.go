@@ -87,6 +87,46 @@ func TestWhatIsNotReadYetMayBeWhatADoubtfulWriteMade(t *testing.T) {
 	w.quiet()
 }
 
+// It gave the item up before, so that it has a mark: the write of which nobody knows
+// what came of it is news all the same.
+func TestADoubtfulWriteOfAnItemThatCameBackIsRecognised(t *testing.T) {
+	w := ownWorld(t, 2, 1)
+	w.put(1, "9", "one")
+	w.sync()
+	w.remove(1, "9")
+	w.put(0, "9", "two") // which beats that
+	w.stores[1].After = func(memory.Call) error { return engine.Fail(engine.ConnectionLost, "create", "", "lost") }
+	w.try(group.Options{})
+	w.stores[1].After = nil
+	w.put(0, "9", "three")
+	w.sync()
+	w.want(0, "9=three")
+	if got := strings.Count(w.has(1), "="); got != 1 || !strings.HasSuffix(w.has(1), "=three") {
+		t.Errorf("b has %s", w.has(1))
+	}
+	w.quiet()
+}
+
+func TestAnItemIsNotForgottenWhileSomebodyMayHaveItAgain(t *testing.T) {
+	w := newWorld(t, 3)
+	w.put(1, "1", "one")
+	w.sync()
+	w.remove(1, "1")
+	w.put(0, "1", "two") // which beats that
+	w.stores[1].After = func(memory.Call) error { return engine.Fail(engine.ConnectionLost, "create", "", "lost") }
+	w.try(group.Options{})
+	w.stores[1].After = nil
+	w.members[1].Err = engine.Fail(engine.Offline, "open", "b/cal", "away")
+	w.remove(0, "1")
+	w.sync()
+	w.want(2, "")
+	w.members[1].Err = nil
+	w.want(1, "1=two")
+	w.sync()
+	w.all("")
+	w.quiet()
+}
+
 // A file that an editor has half written tells no UID; its name does.
 func TestAnItemWhoseTextTellsNothingIsKnownByItsName(t *testing.T) {
 	w := newWorld(t, 2)

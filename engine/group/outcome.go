@@ -101,7 +101,7 @@ func (w *writer) recordDeletion(c *ledger.Change, t *task) error {
 		t.entry.marks[w.m.n] = &gone
 	}
 	for _, k := range t.entry.marks {
-		forget = forget && (k == nil || k.Gone)
+		forget = forget && !k.Held()
 	}
 	k := t.entry.marks[w.m.n]
 	w.mu.Unlock()

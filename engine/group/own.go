@@ -92,10 +92,10 @@ func (r *run) compareRow(row *plan.Row, n int, doubts map[place]*ledger.Intent) 
 		return nil
 	}
 	id := ledger.TextID(0)
-	if k := e.marks[n]; k != nil {
-		id = k.Text
-	} else if i := doubts[place{r.members[n].ID, row.Key}]; i != nil {
+	if i := doubts[place{r.members[n].ID, row.Key}]; i != nil && !e.marks[n].Held() {
 		id = i.Text
+	} else if k := e.marks[n]; k != nil {
+		id = k.Text
 	}
 	bare, err := r.bares(id)
 	if err == nil {

@@ -45,7 +45,7 @@ func (r *run) wholeOf(row *plan.Row, n int, text []byte) ([]byte, error) {
 	}
 	m := r.members[n]
 	edit := merge.Edit{Name: string(m.ID), Text: text, Mark: item.Project(base, m.keep)}
-	if e := r.entries[row.Key]; e != nil && e.marks[n] != nil && !e.marks[n].Gone && e.marks[n].Version == row.Version {
+	if e := r.entries[row.Key]; e != nil && e.marks[n].Held() && e.marks[n].Version == row.Version {
 		if edit.Mark, err = r.viewText(m, e.marks[n].Text, e.marks[n].UID, row.UID); err != nil {
 			return nil, err
 		}

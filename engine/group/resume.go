@@ -15,12 +15,15 @@ func (r *run) resume(m *member, rows []plan.Row) error {
 	}
 	for _, i := range m.intents {
 		row, e := byKey[plan.Key(i.Key)], r.entries[plan.Key(i.Key)]
-		if row != nil && e != nil && e.marks[m.n] == nil {
+		if row != nil && e != nil && i.Verb == engine.Create && !e.marks[m.n].Held() {
 			// The mark that stands for the doubt must never look let go.
 			if !m.asked || m.open(i, row) {
 				row.Seen[m.n] = plan.Seen{}
 			} else {
 				row.Marks[m.n] = nil
+				if k := e.marks[m.n]; k != nil {
+					row.Marks[m.n] = new(planMark(k))
+				}
 			}
 		}
 		if !m.asked || i.Verb == engine.Delete || row == nil || e == nil || row.Seen[m.n].Is != plan.Present {

@@ -22,7 +22,7 @@ func (r *run) applyEdit(s *plan.Step, row *plan.Row, d *decision) error {
 	n, m := s.From, r.members[s.From]
 	o := m.obs[row.Seen[n].Ref]
 	k := e.marks[n]
-	if k == nil || k.Gone || k.Version != row.Version || k.Sum == e.Sum && r.set.Key().Kind != engine.AddressBook || k.UID != o.UID {
+	if !k.Held() || k.Version != row.Version || k.Sum == e.Sum && r.set.Key().Kind != engine.AddressBook || k.UID != o.UID {
 		return nil
 	}
 	agreed, err := r.text(e.Text)

@@ -48,12 +48,12 @@ func (r *run) rows() []plan.Row {
 	for _, e := range r.byID {
 		row := plan.Row{Key: plan.Key(e.Key), UID: e.UID, Version: e.Version, Sum: e.Sum, Marks: make([]*plan.Mark, len(r.members))}
 		for n, k := range e.marks {
-			if k != nil {
-				marks = append(marks, planMark(k))
-				row.Marks[n] = &marks[len(marks)-1]
-			} else if i := doubts[place{r.members[n].ID, row.Key}]; i != nil {
+			if i := doubts[place{r.members[n].ID, row.Key}]; i != nil && !k.Held() {
 				row.Marks[n] = &plan.Mark{Sum: i.Sum, Version: i.Version}
 				e.unsure = true
+			} else if k != nil {
+				marks = append(marks, planMark(k))
+				row.Marks[n] = &marks[len(marks)-1]
 			}
 		}
 		rows = append(rows, row)

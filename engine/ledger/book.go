@@ -58,6 +58,10 @@ type Mark struct {
 	Gone    bool       // when last looked at, it was not there
 }
 
+// Held tells that the member has the item, for all that is known. It is false
+// where there is no mark.
+func (m *Mark) Held() bool { return m != nil && !m.Gone }
+
 // A Seen is an item of a member that is not as its mark says, or has no mark:
 // what a survey learned is kept, so that nothing is asked twice.
 type Seen struct {
