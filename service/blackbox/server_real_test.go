@@ -32,7 +32,10 @@ func realSite(s *lab.Server) *site {
 
 // ourSite is the embedded server.
 func ourSite(t *testing.T) *site {
-	srv := davtest.New(t, davtest.Options{User: lab.Alice, Password: lab.AlicePassword})
+	return siteOf(t, davtest.New(t, davtest.Options{User: lab.Alice, Password: lab.AlicePassword}))
+}
+
+func siteOf(t *testing.T, srv *davtest.Server) *site {
 	c := srv.Client(t)
 	return &site{
 		url: srv.URL, home: srv.Home("calendar"),
