@@ -74,7 +74,7 @@ func runs(t *testing.T, command, name string) bool {
 	return false
 }
 
-// compiled tells whether a file is compiled on Linux under tags.
+// compiled tells whether the build line of a file lets it in, on Linux under tags.
 func compiled(t *testing.T, text []byte, tags []string) bool {
 	t.Helper()
 	line, _, _ := strings.Cut(string(text), "\n")
