@@ -40,13 +40,17 @@ func TestADuplicateThatIsRemovedIsOver(t *testing.T) {
 	w := newWorld(t, 2)
 	w.stores[1].Put("first", event("1", "one"))
 	w.sync()
-	w.stores[1].Remove("first")
-	w.stores[1].Put("second", event("1", "two"))
-	w.stores[1].Put("third", event("1", "three"))
-	w.sync()
-	if got := w.problems(); len(got) != 1 || got[0].Item != "second, third" {
-		t.Fatalf("problems %+v, want both names", got)
+	twice := func() {
+		w.stores[1].Remove("first")
+		w.stores[1].Put("second", event("1", "two"))
+		w.stores[1].Put("third", event("1", "three"))
+		w.sync()
+		if got := w.problems(); len(got) != 1 || got[0].Item != "second, third" {
+			t.Fatalf("problems %+v, want both names", got)
+		}
+		w.explained("b/cal has it under a name that is not known")
 	}
+	twice()
 	w.stores[1].Remove("third")
 	w.sync()
 	if got := w.problems(); len(got) > 0 {
@@ -54,6 +58,32 @@ func TestADuplicateThatIsRemovedIsOver(t *testing.T) {
 	}
 	w.all("1=two")
 	w.quiet()
+
+	w.stores[1].Remove("second")
+	w.stores[1].Put("first", event("1", "two"))
+	w.sync()
+	twice()
+	w.stores[1].Remove("second")
+	w.stores[1].Remove("third")
+	w.stores[0].Before = func(c memory.Call) error { // so that nothing is decided yet
+		return engine.Fail(engine.ServerBusy, c.Name, "", "busy")
+	}
+	w.try(group.Options{})
+	w.stores[0].Before = nil
+	w.put(1, "1", "two") // it is back, which is news
+	w.remove(0, "1")
+	w.sync()
+	w.all("1=two")
+	w.quiet()
+}
+
+// explained looks for a line of why the item is as it is.
+func (w *world) explained(line string) {
+	w.t.Helper()
+	lines, err := w.ledger.Explain("a/cal", "1")
+	if err != nil || !slices.Contains(lines, line) {
+		w.t.Errorf("%v, %v: want %q", lines, err, line)
+	}
 }
 
 func TestWhatIsNotReadYetMayBeWhatADoubtfulWriteMade(t *testing.T) {

@@ -235,11 +235,11 @@ func (r *run) news(m *member, rows []plan.Row) []func(*ledger.Change) error {
 // the token that a survey got says only once that a name is gone.
 func (m *member) gives(k *ledger.Mark, seen plan.Seen) bool {
 	switch {
-	case k.Gone || k.Ref == "":
+	case k.Gone:
 		return false
 	case seen.Is == plan.Absent:
 		k.Gone = true
-	case m.obs[k.Ref] != nil:
+	case k.Ref == seen.Ref || m.obs[k.Ref] != nil:
 		return false
 	default:
 		k.Ref, k.Etag = seen.Ref, "" // its name elsewhere; none where nothing can be said

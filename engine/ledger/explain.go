@@ -102,6 +102,8 @@ func (e *explanation) members(l *Ledger, i namedItem) error {
 			return fail("read", err)
 		}
 		switch {
+		case gone && ref == "":
+			e.say("%s had it and has let it go", member)
 		case ref == "":
 			e.say("%s has it under a name that is not known", member)
 		case gone:
