@@ -56,7 +56,7 @@ func TestSettleNeverHidesAChangedZone(t *testing.T) {
 	const seed = 12
 	rng := rand.New(rand.NewPCG(seed, 0))
 	texts := [][]byte{zoned("x"), zoned("x", "A1"), zoned("x", "A2"), zoned("x", "B1"), zoned("x", "A1", "B1"), zoned("x", "A2", "B1"), zoned("y"), zoned("y", "A1")}
-	for round := range 3000 {
+	for round := range settleRounds {
 		var agreed []byte
 		if rng.IntN(2) == 0 {
 			agreed = texts[rng.IntN(len(texts))]

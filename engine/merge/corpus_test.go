@@ -62,9 +62,10 @@ func TestLawsHoldOnTheSharedCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n := 0
 	for line := range strings.Lines(string(list)) {
 		path, _, _ := strings.Cut(line, "\t")
-		if path == "path" {
+		if n++; path == "path" || n%sharedEvery != 0 {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, path))

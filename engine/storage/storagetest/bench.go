@@ -15,6 +15,7 @@ type bench struct {
 	*testing.T
 	kind string
 	own  bool // the storage gives its own UIDs
+	many int  // items in a large batch
 	s    engine.Storage
 }
 

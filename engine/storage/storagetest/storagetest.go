@@ -6,6 +6,7 @@
 package storagetest
 
 import (
+	"cmp"
 	"testing"
 
 	"davbus.org/davbus/engine"
@@ -18,6 +19,9 @@ type Suite struct {
 
 	// OwnUIDs says that new items get UIDs of the storage's own.
 	OwnUIDs bool
+
+	// Many is how many items a large batch has: 300 if it is 0.
+	Many int
 
 	// Fresh makes a storage. Each must be empty and of its own.
 	Fresh func(testing.TB) engine.Storage
@@ -53,6 +57,8 @@ func (s Suite) Run(t *testing.T) {
 func (s Suite) each(t *testing.T, promises []promise) {
 	t.Helper()
 	for _, p := range promises {
-		t.Run(p.name, func(t *testing.T) { p.test(&bench{T: t, kind: s.Kind, own: s.OwnUIDs, s: s.Fresh(t)}) })
+		t.Run(p.name, func(t *testing.T) {
+			p.test(&bench{T: t, kind: s.Kind, own: s.OwnUIDs, many: cmp.Or(s.Many, 300), s: s.Fresh(t)})
+		})
 	}
 }

@@ -99,7 +99,7 @@ var writePromises = []promise{
 		b.holds(b.text("a", "two"), b.text("c", "two"), b.text("d", "one"), b.text("e", "one"))
 	}},
 	{"a large batch is carried out whole", func(b *bench) {
-		const n = 300
+		n := b.many
 		var create, remove []engine.Write
 		for i := range n {
 			create = append(create, b.creation(engine.UID(fmt.Sprintf("item-%03d", i)), "one"))
