@@ -1,0 +1,5 @@
+//go:build !race
+
+package item_test
+
+const settleRounds = 3000

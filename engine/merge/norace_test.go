@@ -1,0 +1,5 @@
+//go:build !race
+
+package merge
+
+const sharedEvery = 1 // file of the shared corpus is taken
