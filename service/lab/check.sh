@@ -40,23 +40,11 @@ datafiles() {
 plain() { go test ./...; }
 # Everything under the race detector, with the real programs. SQLite in Go alone is left
 # out: it works in memory that the detector does not know, thirty times slower under it.
-# The longest package begins first, and what tests write is in memory (see scratch).
+# The longest packages begin first.
 race() {
-	scratch
 	go test -race -tags real -timeout 9m \
 		-gcflags 'modernc.org/sqlite/lib=-race=false -d=checkptr=0' -gcflags 'modernc.org/libc=-race=false -d=checkptr=0' \
 		./service ./engine/group ./...
-}
-# Tests make their folders in memory, if there is enough and programs may run there:
-# real servers wait for the disk at every item. The plain part has them on the disk.
-scratch() {
-	free=$({ df -Pk /dev/shm; grep MemAvailable /proc/meminfo; } 2>/dev/null | awk '$1 == "MemAvailable:" { m = $2; next } { f = $4 } END { print (m < f ? m : f) + 0 }')
-	[ "$free" -ge 8000000 ] && dir=$(mktemp -d -p /dev/shm) || return 0
-	trap 'rm -rf "$dir"' EXIT
-	trap 'exit 1' INT TERM
-	chmod 1777 "$dir"
-	printf '#!/bin/sh\n' >"$dir/true" && chmod 755 "$dir/true" && "$dir/true" 2>/dev/null || return 0
-	export TMPDIR="$dir"
 }
 # Further real parts, in the packages that have any.
 further() {

@@ -43,7 +43,7 @@ func Radicale(t T) *Server {
 	dir := t.TempDir()
 	write(t, dir, "users", fmt.Sprintf("%s:%s\n%s:%s\n", Alice, AlicePassword, Bob, BobPassword))
 	s := &Server{
-		Name: "radicale", Login: true, Calendar: "/alice/", Contacts: "/alice/", Data: filepath.Join(dir, "data"),
+		Name: "radicale", Login: true, Calendar: "/alice/", Contacts: "/alice/", Data: filepath.Join(memory(t), "data"),
 		t: t, network: "tcp",
 	}
 	s.run = func(s *Server) (*Program, error) {
@@ -88,7 +88,7 @@ func xandikos(t T, network string) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	s := &Server{
-		Name: "xandikos", Calendar: "/alice/calendars/", Contacts: "/alice/contacts/", Data: filepath.Join(dir, "data"),
+		Name: "xandikos", Calendar: "/alice/calendars/", Contacts: "/alice/contacts/", Data: filepath.Join(memory(t), "data"),
 		t: t, network: network,
 	}
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
