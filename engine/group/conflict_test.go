@@ -235,3 +235,34 @@ func TestPolicyAskMergesNothing(t *testing.T) {
 		})
 	}
 }
+
+// After a lost ledger somebody may have the copy already that a dispute leads to.
+func TestACopyThatSomebodyHasIsNotMadeAgain(t *testing.T) {
+	w := newWorld(t, 3)
+	w.rules.Policy = "keep-both"
+	w.put(0, "1", "left")
+	w.put(1, "1", "right")
+	w.sync()
+	both := w.has(0)
+	w.forget()
+	w.put(0, "1", "left")
+	w.put(1, "1", "right")
+	for n := range 2 {
+		for _, uid := range w.uids(n) {
+			if uid != "1" {
+				w.remove(n, uid)
+			}
+		}
+	}
+	w.remove(2, "1")
+	w.sync()
+	w.all(both)
+	w.quiet()
+}
+
+func (w *world) uids(member int) (all []string) {
+	for _, text := range w.places[member].Texts() {
+		all = append(all, string(item.Read([]byte(text)).UID))
+	}
+	return all
+}

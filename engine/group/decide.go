@@ -13,6 +13,7 @@ import (
 
 // A decision is what a round is going to do.
 type decision struct {
+	rows      map[plan.Key]*plan.Row
 	plan      plan.Plan
 	held      []plan.Hold
 	conflicts []ledger.Conflict
@@ -43,7 +44,7 @@ func (r *run) decide(ctx context.Context, rows []plan.Row) (*decision, error) {
 	if !known {
 		return nil, engine.Fail(engine.Invalid, "sync", string(r.set.Key().Group), "there is no conflict policy %q", r.rules.Policy)
 	}
-	d := &decision{given: map[plan.Key]given{}, rules: map[plan.Key]string{}, waiting: map[place]bool{}}
+	d := &decision{rows: rowsByKey(rows), given: map[plan.Key]given{}, rules: map[plan.Key]string{}, waiting: map[place]bool{}}
 	held, err := r.set.Problems()
 	if err != nil {
 		return nil, err
@@ -54,16 +55,15 @@ func (r *run) decide(ctx context.Context, rows []plan.Row) (*decision, error) {
 		restore(rows, held)
 	}
 	p := plan.Reconcile(r.planMembers(), rows, plan.Rules{From: r.rules.From, Policy: policy, Prefer: r.rules.Prefer, Revert: r.rules.RevertReadOnly})
-	byKey := rowsByKey(rows)
-	if err := r.settleDisputes(ctx, &p, byKey, d); err != nil {
+	if err := r.settleDisputes(ctx, &p, d.rows, d); err != nil {
 		return nil, err
 	}
 	for i := range p.Steps {
-		if err := r.spare(&p.Steps[i], byKey[p.Steps[i].Key], d); err != nil {
+		if err := r.spare(&p.Steps[i], d.rows[p.Steps[i].Key], d); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.markInvites(&p, byKey, d); err != nil {
+	if err := r.markInvites(&p, d.rows, d); err != nil {
 		return nil, err
 	}
 	lim := plan.Limits{Items: int(r.rules.HoldItems), Percent: int(r.rules.HoldPercent), Invites: maxInvites}

@@ -220,7 +220,7 @@ func (r *run) keepBoth(q *dispute, d *decision) *plan.Step {
 		uid := engine.UID(string(q.row.UID) + "-" + hex.EncodeToString(c.sum[:6]))
 		text := item.WithUID(c.text, uid)
 		key := plan.Key("u:" + string(uid))
-		if r.entries[key] != nil {
+		if d.rows[key] != nil { // agreed on before, or somebody has it already
 			continue
 		}
 		d.given[key] = given{text: text}

@@ -55,7 +55,7 @@ func TestSimulatedStormsKeepEveryPromise(t *testing.T) {
 
 // TestStormsThatBrokeAPromiseOnceKeepIt lives again, twice, through each that did.
 func TestStormsThatBrokeAPromiseOnceKeepIt(t *testing.T) {
-	for _, seed := range []uint64{414, 606, 750, 1015, 3004, 4999, 14010, 18797, 26791, 31325, 32727, 36091, 37435, 46942, 52005} {
+	for _, seed := range []uint64{414, 606, 750, 1015, 3004, 4999, 14010, 18797, 26791, 31325, 32727, 36091, 37435, 46942, 52005, 84984} {
 		simulate(t, seed, seed+1)
 	}
 }
