@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"davbus.org/davbus/engine"
 )
@@ -65,16 +67,27 @@ func itemFailure(r setRun) engine.Failure {
 		return engine.FailureOf(engine.Fail(engine.NeedsConfirmation, "sync", setName(r.set),
 			"%d deletions are held; look at them, then confirm or refuse them", c.Held))
 	case r.problem.Failure.Set:
-		what := "cannot sync "
-		if c.Failed > 1 {
-			what = strconv.Itoa(int(c.Failed)) + " items could not be synced, among them "
-		}
-		return engine.Failure{Kind: r.problem.Failure.Kind, Set: true,
-			Message: what + string(r.problem.Member) + "/" + r.problem.Item + ": " + r.problem.Failure.Message}
+		return engine.Failure{Kind: r.problem.Failure.Kind, Set: true, Message: worst(r.problem, c.Failed)}
 	case c.Failed > 0:
 		return engine.FailureOf(engine.Fail(engine.InvalidItem, "sync", setName(r.set), "%d items could not be synced; list the problems", c.Failed))
 	}
 	return engine.Failure{}
+}
+
+// worst tells of one of the problems of a set. Their texts often name the item by
+// themselves.
+func worst(p engine.Problem, failed uint32) string {
+	name, text := string(p.Member)+"/"+p.Item, p.Failure.Message
+	told := strings.Contains(text, name)
+	switch {
+	case failed > 1 && told:
+		return fmt.Sprintf("%d items could not be synced; one of them: %s", failed, text)
+	case failed > 1:
+		return fmt.Sprintf("%d items could not be synced, among them %s: %s", failed, name, text)
+	case told:
+		return text
+	}
+	return "cannot sync " + name + ": " + text
 }
 
 // unread is why an account of the job could not be read. That need not show in a

@@ -195,3 +195,24 @@ func TestSnapshotsAreNeverChangedAndSayWhatTheEventsSay(t *testing.T) {
 		}
 	})
 }
+
+func TestAReportNamesAnItemOnce(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		failed uint32
+		want   string
+	}{
+		{"the server refuses it", 1, "cannot sync a/cal/x.ics: the server refuses it"},
+		{"cannot sync a/cal/x.ics: invalid item: it is cut", 1, "cannot sync a/cal/x.ics: invalid item: it is cut"},
+		{"the server refuses it", 3, "3 items could not be synced, among them a/cal/x.ics: the server refuses it"},
+		{"cannot sync a/cal/x.ics: invalid item: it is cut", 3, "3 items could not be synced; one of them: cannot sync a/cal/x.ics: invalid item: it is cut"},
+	} {
+		p := engine.Problem{Member: "a/cal", Item: "x.ics", Failure: engine.Failure{Kind: engine.InvalidItem, Message: c.text, Set: true}}
+		run := setRun{problem: p}
+		run.result.Set.Counts.Failed = c.failed
+		got := itemFailure(run)
+		if got.Message != c.want || got.Kind != engine.InvalidItem || !got.Set {
+			t.Errorf("got %+v, want %q", got, c.want)
+		}
+	}
+}
