@@ -3,6 +3,7 @@ package lab
 import (
 	"io"
 	"net"
+	"path/filepath"
 	"sync"
 )
 
@@ -10,6 +11,24 @@ import (
 // gives the address where it listens. A place that does not answer is told by
 // closing the connection.
 func forward(t T, network, addr, toNetwork, toAddr string) string {
+	t.Helper()
+	at, _ := carried(t, network, addr, toNetwork, toAddr)
+	return at
+}
+
+// Tap carries what comes to a socket of its own on to another and keeps a copy of
+// everything that crosses, in both directions.
+func Tap(t T, socket string) (at string, crossed func() string) {
+	t.Helper()
+	at, f := carried(t, "unix", filepath.Join(shortDir(t), "tap"), "unix", socket)
+	return at, func() string {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return string(f.crossed)
+	}
+}
+
+func carried(t T, network, addr, toNetwork, toAddr string) (string, *forwarder) {
 	t.Helper()
 	l, err := net.Listen(network, addr)
 	if err != nil {
@@ -29,14 +48,23 @@ func forward(t T, network, addr, toNetwork, toAddr string) string {
 		l.Close()
 		f.close()
 	})
-	return l.Addr().String()
+	return l.Addr().String(), f
 }
 
 type forwarder struct {
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	closed bool
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	open    map[net.Conn]bool
+	crossed []byte
+	closed  bool
+}
+
+// Write keeps a copy of what crosses.
+func (f *forwarder) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.crossed = append(f.crossed, b...)
+	return len(b), nil
 }
 
 // keep remembers a connection, so that close can end it; false if it is too late.
@@ -74,14 +102,14 @@ func (f *forwarder) carry(from net.Conn, network, addr string) {
 	}
 	defer f.drop(to)
 	var both sync.WaitGroup
-	both.Go(func() { half(to, from) })
-	both.Go(func() { half(from, to) })
+	both.Go(func() { f.half(to, from) })
+	both.Go(func() { f.half(from, to) })
 	both.Wait()
 }
 
 // half carries one direction and passes its end on.
-func half(to, from net.Conn) {
-	io.Copy(to, from)
+func (f *forwarder) half(to, from net.Conn) {
+	io.Copy(io.MultiWriter(f, to), from)
 	if c, ok := to.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
 	}
