@@ -23,6 +23,8 @@ PluginManager.Unregister .Error.NotFound
 Introducer.Register gives
 Introducer.Introduce .Error.InvalidArgs
 Introducer.Introduce .Error.NotFound
+Introducer.Introduce done
+snake heard hello
 Introducer.Unregister done
 Introducer.Unregister .Error.NotFound
 Account.SetSecret done
@@ -47,6 +49,7 @@ func TestWhatOneCallerHoldsAndHandsOverWithTheLibrariesOfBusctlAndGdbus(t *testi
 			d.write("pim/here/one.ics", vevent("one", "First"))
 			d.start()
 			d.held()
+			d.reads(d.python("wait", "snake"), "waiting as snake")
 			out, err := d.says("/usr/bin/python3", "testdata/clients/holder.py", library, "home")
 			if err != nil || out != holderTranscript {
 				t.Errorf("%v, it says\n%s\nand should say\n%s", err, out, holderTranscript)
