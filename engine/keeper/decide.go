@@ -201,7 +201,7 @@ func (k *Keeper) Versions(m engine.MemberID, item string, offset, limit int) ([]
 func (k *Keeper) checkCollection(op string, m engine.MemberID) error {
 	return k.ask(func() error {
 		if k.cols[m] == nil {
-			return engine.Fail(engine.NotFound, op, string(m), "there is no collection of this id")
+			return engine.Fail(engine.NotFound, op, string(m), "there is no collection of this id; if its account was removed, add an account of this id again: its history is kept")
 		}
 		return nil
 	})

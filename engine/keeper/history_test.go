@@ -59,6 +59,35 @@ func TestAnEarlierVersionComesBackEverywhere(t *testing.T) {
 	})
 }
 
+// The history of an account outlives it, and is reached where one of its id is again.
+func TestTheHistoryOfARemovedAccountIsThereWhenItsIDIs(t *testing.T) {
+	bubble(t, func(r *rig) {
+		_, b, _ := r.edited()
+		if err := r.k.RemoveAccount("b", true); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.k.Versions("b/cal", "", 0, 10)
+		r.refuse(err, engine.NotFound, "add an account of this id")
+		if _, err := r.k.AddAccount(memoryAccount("b"), false); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.k.AddMember("g", "b"); err != nil {
+			t.Fatal(err)
+		}
+		r.sync("g", engine.Success)
+		versions, err := r.k.Versions("b/cal", "2", 0, 10)
+		if err != nil || len(versions) != 1 {
+			t.Fatalf("%+v, %v", versions, err)
+		}
+		job, err := r.k.Restore("b/cal", "2", versions[0].ID, false, "me")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wait(job, engine.Success)
+		r.want(b, "new two")
+	})
+}
+
 func TestACopyOfAnEarlierVersionIsAnItemOfItsOwn(t *testing.T) {
 	bubble(t, func(r *rig) {
 		a, b, _ := r.edited()
