@@ -67,17 +67,28 @@ func (d *rig) events(folder string, n int) {
 }
 
 // BenchmarkVerdictPropertyReadDuringASync: a panel that asks does not wait for a
-// sync of 10,000 items. The floor is the same question to the same daemon at rest.
+// sync of 10,000 items. The floor is the same question to the same daemon at rest,
+// by the same reader, which asks again as soon as it has its answer: it takes
+// from the sync's cores what it can, and finds its own caches warm, at rest as
+// during the sync. That daemon is paused, so that it rests until the sync is
+// asked for, and that sync brings all items.
 func BenchmarkVerdictPropertyReadDuringASync(b *testing.B) {
 	const items, most = 10_000, 5.0
 	d := apart(b)
 	d.twoFolders(items)
+	d.must(d.c.Pause(b.Context(), 0, nil))
 	idle, _ := d.asks(func(n int) bool { return n < 3000 })
 	start := time.Now()
 	job, err := d.c.Sync(b.Context(), "home", client.SyncOptions{})
 	d.must(err)
 	done := make(chan error, 1)
-	go func() { _, _, err := d.c.Wait(b.Context(), job); done <- err }()
+	go func() {
+		result, report, err := d.c.Wait(b.Context(), job)
+		if added := report.Int("added"); err == nil && (result != "success" || added != items) {
+			err = fmt.Errorf("the sync ended with %s and brought %d items", result, added)
+		}
+		done <- err
+	}()
 	busy, n := d.asks(func(int) bool {
 		select {
 		case err := <-done:

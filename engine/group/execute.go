@@ -11,6 +11,7 @@ import (
 	"davbus.org/davbus/engine/item"
 	"davbus.org/davbus/engine/ledger"
 	"davbus.org/davbus/engine/plan"
+	"davbus.org/davbus/engine/turn"
 )
 
 // How many writes are announced to the ledger, made, and recorded at once.
@@ -95,6 +96,7 @@ type writer struct {
 	announced int          // of the tasks that are left
 	unread    []engine.Ref // written, and not vouched for
 	owners    map[engine.Ref]*entry
+	turn      turn.Turn
 }
 
 func (w *writer) write(ctx context.Context, tasks []*task) error {
@@ -118,6 +120,7 @@ func (w *writer) write(ctx context.Context, tasks []*task) error {
 func (w *writer) announce(tasks []*task) (n int, err error) {
 	size := 0
 	for n < len(tasks) && n < batchWrites && size < batchBytes {
+		w.turn.Pass()
 		t := tasks[n]
 		if t.op.Verb != plan.Delete {
 			if t.text, err = w.textFor(t); err != nil {

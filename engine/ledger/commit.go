@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"sync"
 	"sync/atomic"
+
+	"davbus.org/davbus/engine/turn"
 )
 
 // A writer is the one connection that writes. Changes that arrive while it is
@@ -25,6 +27,7 @@ type writer struct {
 	// Of whoever is committing:
 	statements map[string]*sql.Stmt
 	packer     *flate.Writer
+	turn       turn.Turn
 }
 
 type waiting struct {
@@ -133,6 +136,7 @@ func (w *writer) step(query string) error {
 }
 
 func (w *writer) statement(query string) (*sql.Stmt, error) {
+	w.turn.Pass()
 	if s := w.statements[query]; s != nil {
 		return s, nil
 	}

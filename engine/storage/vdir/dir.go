@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"davbus.org/davbus/engine/turn"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,6 +25,7 @@ var (
 type dir struct {
 	f    *os.File
 	step func(op, name string) error
+	turn turn.Turn
 }
 
 // again repeats a system call that a signal interrupted.
@@ -53,7 +55,7 @@ func newDir(path string, open func() (int, error)) (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dir{os.NewFile(uintptr(fd), path), anyStep}, nil
+	return &dir{f: os.NewFile(uintptr(fd), path), step: anyStep}, nil
 }
 
 func (d *dir) fd() int { return int(d.f.Fd()) }
@@ -74,6 +76,7 @@ func (d *dir) writable() bool {
 }
 
 func (d *dir) stat(name string) (stamp, error) {
+	d.turn.Pass()
 	var st unix.Stat_t
 	err := again(func() error { return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	return stampOf(&st), err
@@ -159,6 +162,7 @@ func readAll(fd int, size uint64) ([]byte, error) {
 // write makes a new file; durable says that it must be on the disk afterwards.
 // What it could not write whole it removes.
 func (d *dir) write(name string, mode uint32, text []byte, durable bool) error {
+	d.turn.Pass()
 	if err := d.step("create", name); err != nil {
 		return err
 	}

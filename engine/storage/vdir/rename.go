@@ -12,6 +12,7 @@ func (d *dir) over(from, to string) error {
 
 // place renames a file to a name that nothing bears, else EEXIST.
 func (d *dir) place(from, to string) error {
+	d.turn.Pass()
 	err := d.step("place", to)
 	if err == nil {
 		err = again(func() error { return renameNew(d.fd(), from, to) })
