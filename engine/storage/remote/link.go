@@ -17,9 +17,6 @@ type breaker interface{ Broke(error) }
 
 // call calls the plugin, starting it first if it is not there.
 func (s *Source) call(ctx context.Context, method, on string, params, result any) error {
-	if err := ctx.Err(); err != nil { // an answer that came all the same would look complete
-		return asEngine(strings.ReplaceAll(method, "_", " "), on, err)
-	}
 	caller, err := s.need(ctx)
 	if err != nil {
 		return err
@@ -30,6 +27,9 @@ func (s *Source) call(ctx context.Context, method, on string, params, result any
 // on calls the plugin at one connection, and forgets that if it is of no use any
 // more.
 func (s *Source) on(ctx context.Context, caller *link, method, on string, params, result any) error {
+	if err := ctx.Err(); err != nil { // an answer that came all the same would look complete
+		return asEngine(strings.ReplaceAll(method, "_", " "), on, err)
+	}
 	err := caller.Call(ctx, method, params, result)
 	if err == nil {
 		return nil

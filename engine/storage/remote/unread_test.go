@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"testing"
 
 	"davbus.org/davbus/engine"
@@ -61,5 +62,38 @@ func TestAnEditBetweenAWriteAndItsAnswerIsNotTakenForTheWrite(t *testing.T) {
 		if out.Err != nil || out.Kept || out.Head.Etag != "" {
 			t.Errorf("%+v: want a write that is to be read back, with the etag of nobody's text", out)
 		}
+	}
+}
+
+// A deaf plugin has answered before anybody can give a call up.
+type deaf struct{ loop }
+
+func (d deaf) Call(ctx context.Context, method string, params, result any) error {
+	return d.loop.Call(context.WithoutCancel(ctx), method, params, result)
+}
+
+// An answer that came all the same would look complete.
+func TestNothingIsAskedOfAPluginAfterTheEnd(t *testing.T) {
+	inner, storage := calendar()
+	server := NewServer("test", func(engine.Params) (engine.Source, error) { return inner, nil })
+	s := open(t, New(Options{Account: "p", Host: &host{state: map[string]string{}}, Dial: func(_ context.Context, s *Source) (Caller, error) {
+		return deaf{loop{server: server, client: s}}, nil
+	}}))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	storage.Before = func(c memory.Call) error {
+		t.Errorf("%s was asked for", c.Name)
+		return nil
+	}
+	if d, err := s.(engine.Tracker).Changes(ctx, ""); !engine.IsKind(err, engine.Cancelled) {
+		t.Errorf("%+v, %v", d, err)
+	}
+	for it, err := range s.Fetch(ctx, []engine.Ref{"u"}) {
+		if !engine.IsKind(err, engine.Cancelled) {
+			t.Errorf("%+v, %v", it, err)
+		}
+	}
+	for _, out := range s.Apply(ctx, []engine.Write{{Verb: engine.Create, UID: "u"}}) {
+		t.Errorf("%+v", out)
 	}
 }
