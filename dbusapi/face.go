@@ -120,11 +120,10 @@ func (f *Face) putRoot(m engine.ManagerState) error {
 // that a reply never overtakes its effects.
 func (f *Face) settle() { f.pub.await(f.host.Seq()) }
 
-// done is the end of a method that changed something.
+// done is the end of a method that may have changed something. One that failed has
+// effects too: a reload that is refused tells that the files are invalid.
 func (f *Face) done(err error) error {
-	if err == nil {
-		f.settle()
-	}
+	f.settle()
 	return err
 }
 

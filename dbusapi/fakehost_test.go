@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"davbus.org/davbus/engine"
@@ -17,14 +18,15 @@ type fakeHost struct {
 	*fakePlugins
 	feed feed.Feed
 
-	mu    sync.Mutex
-	state engine.Snapshot
-	fail  map[string]error
-	calls []any // what methods were called with, newest last
-	next  engine.JobID
-	texts engine.ConflictTexts
-	quit  chan bool
-	held  int // inhibitors
+	mu      sync.Mutex
+	state   engine.Snapshot
+	fail    map[string]error
+	calls   []any // what methods were called with, newest last
+	next    engine.JobID
+	texts   engine.ConflictTexts
+	quit    chan bool
+	held    int         // inhibitors
+	imports atomic.Bool // streams that import are made
 
 	broker *intro.Broker
 }

@@ -67,9 +67,16 @@ func (h *fakeHost) Offers(string) (out []Offer) {
 	return out
 }
 
-// OpenStream makes tunnels alone, through which nothing is carried.
+// OpenStream makes tunnels, through which nothing is carried, and imports where the
+// test wants them, which become a job at once.
 func (h *fakeHost) OpenStream(_ context.Context, r StreamRequest) (Stream, error) {
-	if r.Kind != "tunnel" {
+	switch {
+	case r.Kind == "import" && h.imports.Load():
+		go func() {
+			r.Told(StreamEvent{Facts: &StreamFacts{Job: h.newJob("import", engine.Target{Collection: r.Collection}, "call")}})
+		}()
+		return fakeTunnel{}, nil
+	case r.Kind != "tunnel":
 		return nil, engine.Fail(engine.NotSupported, "open a stream", "", "this host has tunnels alone")
 	}
 	t, err := h.broker.Take(r.To, r.Service, intro.Sender{Owner: r.Caller.Name, App: r.Caller.App, Sandboxed: r.Caller.Sandboxed})

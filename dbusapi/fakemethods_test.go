@@ -237,7 +237,14 @@ func (h *fakeHost) inhibitors() int {
 }
 
 func (h *fakeHost) Reload(dryRun bool) ([]string, error) {
-	return []string{"work"}, h.call("Reload", dryRun)
+	err := h.call("Reload", dryRun)
+	if !dryRun {
+		h.mu.Lock()
+		h.state.Manager.ConfigState = map[bool]string{true: "loaded", false: "invalid"}[err == nil]
+		h.feed.Publish(engine.ManagerChanged{State: h.state.Manager})
+		h.mu.Unlock()
+	}
+	return []string{"work"}, err
 }
 
 func (h *fakeHost) Statistics() map[string]uint64 { return map[string]uint64{"jobs": 3} }

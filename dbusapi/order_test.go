@@ -128,6 +128,62 @@ func TestRepliesNeverOvertakeTheirEffects(t *testing.T) {
 	}
 }
 
+func TestARefusalNeverOvertakesItsEffects(t *testing.T) {
+	b, w := openWire(t)
+	for range 200 {
+		b.host.failWith("Reload", engine.InvalidConfig)
+		w.send(Root, ifControl+".Reload", dict{})
+		if state := stateAtAnswer(w); state != "invalid" {
+			t.Fatalf("ConfigState is %q when the refusal comes", state)
+		}
+		b.host.failWith("Reload", engine.KindCount)
+		w.send(Root, ifControl+".Reload", dict{})
+		if state := stateAtAnswer(w); state != "loaded" {
+			t.Fatalf("ConfigState is %q when the reply comes", state)
+		}
+	}
+}
+
+// stateAtAnswer reads up to an answer, and gives what was told of ConfigState.
+func stateAtAnswer(w *wire) (state any) {
+	for {
+		what, m := w.next()
+		if m.Type != dbus.TypeSignal {
+			return state
+		}
+		if strings.HasPrefix(what, "PropertiesChanged") && m.Body[0] == ifControl {
+			if v, ok := m.Body[1].(map[string]dbus.Variant)["ConfigState"]; ok {
+				state = v.Value()
+			}
+		}
+	}
+}
+
+func TestAStreamNamesItsJobOnceThatCanBeAsked(t *testing.T) {
+	b, w := openWire(t)
+	b.host.imports.Store(true)
+	known := map[dbus.ObjectPath]bool{}
+	const n = 60 // of the 64 that a caller may have
+	for range n {
+		w.send(collectionPath("work/cal"), ifCollection+".Import", dict{})
+		for named := false; !named; {
+			what, m := w.next()
+			switch word, _, _ := strings.Cut(what, " "); word {
+			case "InterfacesAdded":
+				known[m.Body[0].(dbus.ObjectPath)] = true
+			case "PropertiesChanged":
+				v, ok := m.Body[1].(map[string]dbus.Variant)["Job"]
+				if ok && !known[v.Value().(dbus.ObjectPath)] {
+					t.Fatalf("the stream names %v before its InterfacesAdded", v)
+				}
+				named = ok
+			case "error":
+				t.Fatal(what, m.Body)
+			}
+		}
+	}
+}
+
 // Every job of many, in a trace of what is on the wire: each signal once, in the
 // promised order.
 func TestTheTraceOfAThousandJobsIsInOrder(t *testing.T) {

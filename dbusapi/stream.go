@@ -195,8 +195,12 @@ func (s *stream) change(values props) {
 	_ = s.face.tree.Changed(s.path, ifStream, names...) // the bus is gone
 }
 
-// moved tells what happened to the stream.
+// moved tells what happened to the stream. A job is named once its object is there
+// to be asked.
 func (s *stream) moved(e StreamEvent) {
+	if e.Facts != nil && e.Facts.Job != 0 {
+		s.face.settle()
+	}
 	s.mu.Lock()
 	if s.gone {
 		s.mu.Unlock()
