@@ -196,7 +196,8 @@ func TestALostLedgerDeletesNothing(t *testing.T) {
 func TestACancelledRunKeepsWhatIsDone(t *testing.T) {
 	w := newWorld(t, 2)
 	for i := range 500 {
-		w.put(0, fmt.Sprintf("%03d", i), "x")
+		uid := fmt.Sprintf("%03d", i)
+		w.stores[0].Put(engine.Ref(uid), event(uid, "x"))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	w.stores[1].After = func(c memory.Call) error {
@@ -227,7 +228,8 @@ func TestACancelledRunKeepsWhatIsDone(t *testing.T) {
 func TestAFetchOfManyIsStoredAsItComesAndNotFetchedTwice(t *testing.T) {
 	w := newWorld(t, 2)
 	for i := range 600 {
-		w.put(0, fmt.Sprintf("%03d", i), "x")
+		uid := fmt.Sprintf("%03d", i)
+		w.stores[0].Put(engine.Ref(uid), event(uid, "x"))
 	}
 	w.stores[0].Before = func(c memory.Call) error {
 		if c.Name == "fetch" && c.N == 550 {

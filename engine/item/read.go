@@ -153,11 +153,14 @@ func display(value, name string) string {
 	if value == "" {
 		return ""
 	}
-	escapes := []string{`\\`, `\`, `\n`, " ", `\N`, " ", `\,`, ",", `\;`, ";"}
-	if name == "N" || name == "ORG" {
-		escapes = append(escapes, ";", " ")
+	plain := strings.ToValidUTF8(value, "")
+	if strings.ContainsAny(plain, `\;`) { // else there is nothing to replace, and making a replacer takes longer than all else here
+		escapes := []string{`\\`, `\`, `\n`, " ", `\N`, " ", `\,`, ",", `\;`, ";"}
+		if name == "N" || name == "ORG" {
+			escapes = append(escapes, ";", " ")
+		}
+		plain = strings.NewReplacer(escapes...).Replace(plain)
 	}
-	plain := strings.NewReplacer(escapes...).Replace(strings.ToValidUTF8(value, ""))
 	plain = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
